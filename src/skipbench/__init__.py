@@ -1,0 +1,3 @@
+"""skipbench: paired evaluation of skipping methods in LLM decoding."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The engine: Hugging Face owns the weights, this package owns the loop."""

@@ -1,0 +1,237 @@
+"""From a model directory or hub id to weights, tokenizer, and what the engine must know of them.
+
+Everything a checkpoint asks for in its configuration is either handled or refused by name.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from skipbench.records import BadInput
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# generation settings that would change greedy tokens, with the value that means "off"
+_REFUSED = {
+    "num_beams": 1,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "min_new_tokens": None,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "sequence_bias": None,
+    "guidance_scale": None,
+    "exponential_decay_length_penalty": None,
+    "watermarking_config": None,
+    "diversity_penalty": 0.0,
+    "encoder_repetition_penalty": 1.0,
+    "stop_strings": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What the config says of a model. `template`: a chat template, for models without their own.
+
+    `slug` names it in paths; `revision` pins a hub model.
+    """
+
+    path: str
+    slug: str
+    revision: str | None = None
+    template: str | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model ready for the engine. `windows[l]`: sliding window of block l in tokens, or None."""
+
+    model: Any
+    tokenizer: Any
+    eos_ids: frozenset[int]
+    repetition_penalty: float
+    windows: tuple[int | None, ...]
+    digest: str
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.windows)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def local_path(spec: ModelSpec) -> Path:
+    """Directory of the checkpoint, fetched from the hub if need be.
+
+    Raises BadInput where nothing is there, or the hub cannot be reached.
+    """
+    path = Path(spec.path).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or spec.path.startswith((".", "~")) or spec.path.count("/") != 1:
+        raise BadInput(f"model.path={spec.path!r} is no directory and no hub id (owner/name)")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+    try:
+        found = snapshot_download(
+            spec.path, revision=spec.revision, allow_patterns=wanted, etag_timeout=5
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().split("\n", 1)[0][:160]
+        raise BadInput(
+            f"model.path={spec.path!r} cannot be fetched ({type(error).__name__}: {reason}); "
+            "give a local directory, or check network and login"
+        ) from None
+    return Path(found)
+
+
+def digest_of(directory: Path) -> str:
+    """SHA-256 over names and contents of weights, configuration and tokenizer."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        if path.suffix in (".safetensors", ".json", ".jinja", ".model"):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def load(spec: ModelSpec) -> Loaded:
+    """Load weights (safetensors only, no remote code) in the dtype asked for.
+
+    Raises BadInput for missing, pickled or corrupt weights, an unsupported family, or generation
+    settings that the engine does not implement.
+    """
+    import transformers
+    from safetensors import SafetensorError
+
+    directory = local_path(spec)
+    _check_files(directory, spec)
+    device = _device(spec.device)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=DTYPES[spec.dtype],
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="sdpa",
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            directory, trust_remote_code=False, local_files_only=True
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().split("\n", 1)[0][:160]
+        raise BadInput(
+            f"model.path={spec.path!r} cannot be loaded ({type(error).__name__}: {reason})"
+        ) from None
+    if spec.template:
+        tokenizer.chat_template = spec.template
+    model.eval().requires_grad_(False).to(device)
+    settings = model.generation_config
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        eos_ids=_eos_ids(settings, tokenizer),
+        repetition_penalty=_checked_penalty(settings, spec),
+        windows=_windows(model.config),
+        digest=digest_of(directory),
+    )
+
+
+def _check_files(directory: Path, spec: ModelSpec) -> None:
+    if spec.dtype not in DTYPES:
+        raise BadInput(f"dtype={spec.dtype!r} is not one of {', '.join(DTYPES)}")
+    config_path = directory / "config.json"
+    try:
+        config = json.loads(config_path.read_text())
+    except FileNotFoundError:
+        raise BadInput(f"model.path={spec.path!r} holds no config.json") from None
+    except ValueError:
+        raise BadInput(f"{config_path} is not valid JSON") from None
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise BadInput(
+            f"model.path={spec.path!r} is of the family {family!r}; supported: {', '.join(FAMILIES)}"
+        )
+    if config.get("quantization_config"):
+        raise BadInput(f"model.path={spec.path!r} is quantised; give an unquantised checkpoint")
+    if not list(directory.glob("*.safetensors")):
+        pickled = [path.name for path in directory.glob("*.bin")]
+        found = f"only pickled weights ({pickled[0]})" if pickled else "no weights"
+        raise BadInput(f"model.path={spec.path!r} holds {found}; *.safetensors is needed")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise BadInput(f"device={name!r} is not usable on this machine; try cpu") from None
+    return device
+
+
+def _eos_ids(settings: Any, tokenizer: Any) -> frozenset[int]:
+    eos = settings.eos_token_id
+    if eos is None:
+        eos = tokenizer.eos_token_id
+    if eos is None:
+        return frozenset()
+    return frozenset([eos] if isinstance(eos, int) else eos)
+
+
+def _checked_penalty(settings: Any, spec: ModelSpec) -> float:
+    for name, off in _REFUSED.items():
+        value = getattr(settings, name, off)
+        if value not in (off, None, [], 0, 1) or (value in (0, 1) and off not in (0, 1, None)):
+            raise BadInput(
+                f"model.path={spec.path!r} sets {name}={value!r} in its generation config, "
+                "which the engine does not implement; remove it from generation_config.json"
+            )
+    penalty = getattr(settings, "repetition_penalty", None)
+    return 1.0 if penalty is None else float(penalty)
+
+
+def _windows(config: Any) -> tuple[int | None, ...]:
+    """Sliding windows: all blocks of Mistral where set; of Qwen those whose type says so."""
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None) or [
+        "sliding_attention" if config.model_type == "mistral" else "full_attention"
+    ] * config.num_hidden_layers
+    return tuple(window if kind == "sliding_attention" else None for kind in types)
+
+
+def chat_ids(loaded: Loaded, messages: list[dict[str, str]]) -> list[int]:
+    """Token ids of a conversation in the model's own template, ready for the next reply.
+
+    Raises BadInput where the model has no template.
+    """
+    if not loaded.tokenizer.chat_template:
+        raise BadInput(
+            "the model has no chat template; set model.template to one, or task.chat=false"
+        )
+    encoded = loaded.tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def weight_bytes(module: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in module.parameters())

@@ -1,0 +1,1 @@
+"""Skipping methods. Each is one frozen dataclass in one file, its fields are its YAML."""
