@@ -23,11 +23,12 @@ class SampleTimeout(RuntimeError):
 class Decoding:
     """How the next token is chosen, and when a reply ends.
 
-    `forced_length`: that many ids, end-of-sequence ignored. Sampling uses common random numbers:
+    `task`: sampled where the request names a temperature (what the benchmark prescribes), else
+    greedy. `sampled`: always, at `temperature`. `forced_length`: that many ids, end-of-sequence ignored. Sampling uses common random numbers:
     the noise of a draw depends on (seed, sample, turn, step) alone, so twins share it.
     """
 
-    mode: Literal["greedy", "sampled", "forced_length"] = "greedy"
+    mode: Literal["task", "greedy", "sampled", "forced_length"] = "greedy"
     temperature: float = 1.0
     top_p: float = 1.0
     forced_length: int = 64
@@ -36,7 +37,7 @@ class Decoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One reply wanted: `prompt_ids` must not be empty; `temperature` overrides the decoding's."""
+    """One reply wanted: `prompt_ids` must not be empty; `temperature` is the benchmark's."""
 
     sample_id: str
     turn: int
@@ -203,16 +204,21 @@ class _Batch:
             penalty = self.loaded.repetition_penalty
             scaled = torch.where(logits < 0, logits * penalty, logits / penalty)
             logits = torch.where(self.seen, scaled, logits)
-        if self.decoding.mode != "sampled":
+        heat = [self._temperature(i) for i in self.index]
+        if not any(heat):
             return logits.argmax(-1).tolist()
-        return [self._draw(logits[row], i) for row, i in enumerate(self.index)]
+        return [self._draw(logits[row], i, heat[row]) for row, i in enumerate(self.index)]
 
-    def _draw(self, logits: Tensor, i: int) -> int:
+    def _temperature(self, i: int) -> float:
+        """0: greedy. Below 1e-4 nothing is drawn, as FastChat does."""
+        mode = self.decoding.mode
+        asked = self.decoding.temperature if mode == "sampled" else self.requests[i].temperature
+        return asked if mode in ("sampled", "task") and asked and asked >= 1e-4 else 0.0
+
+    def _draw(self, logits: Tensor, i: int, temperature: float) -> int:
         """Gumbel-max over the nucleus; every step draws once, so the noise is keyed by the step."""
         noise = torch.empty(len(logits)).exponential_(generator=self.noise[i]).to(logits.device)
-        temperature = self.requests[i].temperature
-        temperature = self.decoding.temperature if temperature is None else temperature
-        if temperature < 1e-4:
+        if not temperature:
             return int(logits.argmax())
         logp = (logits / temperature).log_softmax(-1)
         if self.decoding.top_p < 1.0:

@@ -3,7 +3,6 @@
 Everything a checkpoint asks for in its configuration is either handled or refused by name.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from skipbench.provenance import model_digest, model_directory
 from skipbench.records import BadInput
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
@@ -42,11 +42,10 @@ _REFUSED = {
 class ModelSpec:
     """What the config says of a model. `template`: a chat template, for models without their own.
 
-    `slug` names it in paths; `revision` pins a hub model.
+    `revision` pins a hub model.
     """
 
     path: str
-    slug: str
     revision: str | None = None
     template: str | None = None
     dtype: str = "float32"
@@ -73,60 +72,23 @@ class Loaded:
         return next(self.model.parameters()).device
 
 
-def local_path(spec: ModelSpec) -> Path:
-    """Directory of the checkpoint, fetched from the hub if need be.
-
-    Raises BadInput where nothing is there, or the hub cannot be reached.
-    """
-    path = Path(spec.path).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_absolute() or spec.path.startswith((".", "~")) or spec.path.count("/") != 1:
-        raise BadInput(f"model.path={spec.path!r} is no directory and no hub id (owner/name)")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-    try:
-        found = snapshot_download(
-            spec.path, revision=spec.revision, allow_patterns=wanted, etag_timeout=5
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().split("\n", 1)[0][:160]
-        raise BadInput(
-            f"model.path={spec.path!r} cannot be fetched ({type(error).__name__}: {reason}); "
-            "give a local directory, or check network and login"
-        ) from None
-    return Path(found)
-
-
-def digest_of(directory: Path) -> str:
-    """SHA-256 over names and contents of weights, configuration and tokenizer."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
-        if path.suffix in (".safetensors", ".json", ".jinja", ".model"):
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
 def load(spec: ModelSpec) -> Loaded:
     """Load weights (safetensors only, no remote code) in the dtype asked for.
 
     Raises BadInput for missing, pickled or corrupt weights, an unsupported family, or generation
     settings that the engine does not implement.
     """
-    import transformers
     from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
-    directory = local_path(spec)
+    directory = model_directory(spec.path, spec.revision)
     _check_files(directory, spec)
     device = _device(spec.device)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=DTYPES[spec.dtype],
             use_safetensors=True,
@@ -134,7 +96,7 @@ def load(spec: ModelSpec) -> Loaded:
             local_files_only=True,
             attn_implementation="sdpa",
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True
         )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
@@ -152,7 +114,7 @@ def load(spec: ModelSpec) -> Loaded:
         eos_ids=_eos_ids(settings, tokenizer),
         repetition_penalty=_checked_penalty(settings, spec),
         windows=_windows(model.config),
-        digest=digest_of(directory),
+        digest=model_digest(directory),
     )
 
 

@@ -1,0 +1,128 @@
+"""Command line: `python -m skipbench KEY=VALUE …`. The only module that knows Hydra."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from skipbench import __version__
+
+HELP = """\
+skipbench: what a skipping method does to knowledge, collapse and speed, paired with the dense model.
+
+  python -m skipbench task=factoid method=ffnskip           one cell, on the shipped model
+  python -m skipbench -m method=ffnskip,earlyexit skip=0.25 a sweep
+  python -m skipbench.show CELL --wrong                     replies beside the dense ones
+  python -m skipbench.ls                                    methods, tasks, models, cells
+
+Keys: model task method judge decode skip twin limit split batch_size seed device dtype
+      sample_timeout_s results_dir overwrite dry_run; method.*, task.*, decode.*, model.*, judge.*
+      (values and defaults: python -m skipbench.ls NAME, or --cfg job)
+Exit codes: 0 complete, 1 some sample failed (re-issue to retry), 2 bad input,
+      3 nothing was skipped although asked, 130 interrupted (re-issue to go on)."""
+
+_codes: list[int] = []
+_directories: list[Path] = []
+
+
+def main() -> None:
+    """Entry point; exits with the worst code of all jobs."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP)
+        raise SystemExit(0)
+    if "--version" in arguments:
+        print(f"skipbench {__version__}")
+        raise SystemExit(0)
+    sys.argv[1:] = [a[1:] if a.startswith("+experiment=") else a for a in arguments]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _hydra_main()
+    except KeyboardInterrupt:
+        _codes.append(130)
+    except SystemExit as stop:
+        if stop.code:
+            _codes.append(2)
+    except Exception as error:
+        print(f"skipbench: {_one_line(error)}", file=sys.stderr)
+        _codes.append(_code_of(error))
+    sweep = any(a in ("-m", "--multirun") for a in arguments)
+    if _directories:
+        print((_directories[-1].parents[3] if sweep else _directories[-1]).resolve())
+    sys.stdout.flush()
+    raise SystemExit(max(_codes, default=0))
+
+
+def _hydra_main() -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, where they are told in one line
+    import hydra
+
+    from skipbench.paths import conf_dir, tiny_dir
+
+    _resolvers(tiny_dir)
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+
+
+def _resolvers(tiny_dir: Any) -> None:
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("tiny", lambda: str(tiny_dir()), replace=True)
+
+
+def _job(config: Any) -> int:
+    """One cell of the command. Its failure is told and recorded; a sweep goes on."""
+    from skipbench.records import BadInput
+
+    try:
+        code, directory = _run(config)
+        _directories.append(directory)
+    except BadInput as error:
+        print(f"skipbench: {error}", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        print(f"skipbench: {_one_line(error)}", file=sys.stderr)
+        code = 2
+    except Exception as error:
+        if _code_of(error) != 2:
+            raise
+        print(f"skipbench: {_one_line(error)}", file=sys.stderr)
+        code = 2
+    _codes.append(code)
+    if code == 130:
+        raise KeyboardInterrupt
+    return code
+
+
+def _run(config: Any) -> tuple[int, Path]:
+    from skipbench.setup import setup_from
+    from skipbench.terminal import show_summary
+
+    setup = setup_from(config, sys.argv[1:])
+    from skipbench.run import run
+
+    code, directory = run(setup)
+    show_summary(directory)
+    return code, directory
+
+
+def _code_of(error: BaseException) -> int:
+    """2 for anything that the command line or the configuration can mend."""
+    return 2 if type(error).__module__.split(".")[0] in ("hydra", "omegaconf") else 1
+
+
+def _one_line(error: BaseException) -> str:
+    """The first lines of an error that say something, without Hydra's long listings."""
+    while error.__cause__ is not None and not str(error).strip():
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    text = " ".join(lines)
+    for noise in ("Set the environment variable", "full_key:", "See https", "You may be looking"):
+        text = text.split(noise)[0].strip()
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.strerror}: {error.filename}"
+    return text[:400] or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

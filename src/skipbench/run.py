@@ -1,0 +1,393 @@
+"""One cell, told once: samples × engine × task -> records -> scores -> summary.
+
+The dense twin is a second cell of the same shape. Where both have work to do their batches take
+turns, in one process and in alternating order, so that their times can be compared.
+"""
+
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from skipbench import provenance, summary
+from skipbench.cell import Cell
+from skipbench.policies.base import Dense, Policy
+from skipbench.records import BadInput, Record, Sample, append_lines, read_json, write_json
+from skipbench.tasks.base import Prompt, Reply, Task
+
+if TYPE_CHECKING:
+    from skipbench.engine.decode import Decoding, Engine, Generation, Request
+    from skipbench.engine.load import Loaded, ModelSpec
+
+COMPLETE, SAMPLE_FAILED, BAD_INPUT, NOTHING_SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Everything a run needs. `names`: (task, model, method) as folders; `skip`: target ratio."""
+
+    task: Task
+    policy: Policy
+    model: "ModelSpec"
+    decoding: "Decoding"
+    names: tuple[str, str, str]
+    task_config: dict[str, Any]
+    method_config: dict[str, Any]
+    config: dict[str, Any]
+    skip: float | None
+    twin: str
+    split: str
+    limit: int | None
+    batch_size: int
+    timeout_s: float | None
+    results_dir: Path
+    overwrite: bool
+
+
+@dataclass
+class _Side:
+    """One of the two systems of a run: its cell, its policy, and its engine once there is one."""
+
+    cell: Cell
+    policy: Policy
+    skip: float | None
+    engine: "Engine | None" = None
+
+
+def run(setup: Setup) -> tuple[int, Path]:
+    """Do whatever is left to do of a cell and its twin. Returns exit code and the cell's directory.
+
+    Raises BadInput for anything the user can mend; what was done until then stays on disk.
+    """
+    samples = _selected(setup)
+    ours = _side(setup, samples, setup.policy, setup.skip)
+    twin = None
+    if setup.twin != "off" and not isinstance(setup.policy, Dense):
+        dense = replace(setup, names=(*setup.names[:2], "dense"), method_config=_DENSE)
+        twin = _side(dense, samples, Dense(), None)
+    sides = [side for side in (twin, ours) if side is not None]
+    if setup.twin == "find" and twin is not None:
+        if not twin.cell.summary_path.exists():
+            raise BadInput(
+                f"twin=find: there is no finished dense cell at {twin.cell.directory}; use twin=run"
+            )
+        sides = [ours]
+    code = COMPLETE
+    try:
+        for side in sides:
+            side.cell.open(setup.overwrite and side is ours)
+        try:
+            _generate(setup, samples, sides)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        for side in sides:
+            code = max(code, _finish(setup, side.cell, twin.cell if twin and side is ours else None))
+    finally:
+        for side in sides:
+            side.cell.close()
+    return code, ours.cell.directory
+
+
+_DENSE = {"_target_": "skipbench.policies.base.Dense"}
+
+
+def _selected(setup: Setup) -> list[Sample]:
+    samples = setup.task.samples(setup.split)
+    if setup.limit is not None and not 1 <= setup.limit:
+        raise BadInput(f"limit={setup.limit} is not a whole number of at least 1")
+    chosen = samples[: setup.limit]
+    if not chosen:
+        raise BadInput(f"split={setup.split!r} of {setup.names[0]} holds no samples")
+    return chosen
+
+
+def _side(setup: Setup, samples: list[Sample], policy: Policy, skip: float | None) -> _Side:
+    """The cell of one system, addressed by what decides its answers."""
+    directory = provenance.model_directory(setup.model.path, setup.model.revision)
+    decides = {
+        "schema": provenance.SCHEMA,
+        "model": provenance.model_digest(directory),
+        "template": setup.model.template,
+        "task": setup.task_config,
+        "data_sha256": provenance.data_digest(samples),
+        "method": setup.method_config,
+        "skip": skip,
+        "decode": vars(setup.decoding),
+        "dtype": setup.model.dtype,
+        "device": setup.model.device.split(":")[0],
+        "attention": "sdpa",
+        "batch_size": setup.batch_size,
+    }
+    fingerprint = provenance.sha256_of(decides)[:16]
+    task, model, method = setup.names
+    identity = {
+        "task_name": task,
+        "model_name": model,
+        "method_name": method,
+        "model_path": str(directory),
+        "split": setup.split,
+        "decides": decides,
+        "decode": vars(setup.decoding),
+        "config": setup.config,
+        "skip_requested": skip,
+        "skip_unit": policy.unit,
+    }
+    path = setup.results_dir / task / model / method / fingerprint
+    return _Side(Cell(path, samples, identity), policy, skip)
+
+
+def _generate(setup: Setup, samples: list[Sample], sides: list[_Side]) -> None:
+    """Run every batch in which some side has a pending sample. The model is loaded only then."""
+    pending = [side.cell.pending() for side in sides]
+    if not any(pending):
+        return
+    loaded = _load(setup.model)
+    for side, left in zip(sides, pending, strict=True):
+        if left:
+            side.engine = _ready(setup, side, loaded)
+    session = uuid.uuid4().hex[:12]
+    chunks = [
+        samples[start : start + setup.batch_size]
+        for start in range(0, len(samples), setup.batch_size)
+    ]
+    _warm_up(setup, chunks[0], sides)
+    todo = sum(len(left) for left in pending)
+    with tqdm(total=todo, unit="sample", file=sys.stderr, dynamic_ncols=True) as bar:
+        for number, chunk in enumerate(chunks):
+            # which side goes first alternates, so that drift falls on both alike
+            for side, left in list(zip(sides, pending, strict=True))[:: 1 - 2 * (number % 2)]:
+                wanted = [sample for sample in chunk if sample.sample_id in left]
+                if not wanted:
+                    continue
+                bar.set_description(side.cell.identity["method_name"], refresh=False)
+                # the whole chunk is generated whatever is missing of it: the same batch gives the
+                # same tokens, so that an interrupted run ends like an uninterrupted one
+                records = _records(setup, side, chunk, {"session": session, "batch": number})
+                side.cell.append([r for r in records if r.sample_id in left])
+                bar.update(len(wanted))
+    for side in sides:
+        if side.engine is not None:
+            side.cell.update_manifest(peak_memory_bytes=_peak_memory())
+
+
+def _ready(setup: Setup, side: _Side, loaded: "Loaded") -> "Engine":
+    """The side's engine, calibrated; what calibration found goes into the manifest."""
+    from skipbench.calibrate import SAMPLES, Calibration, calibrated
+    from skipbench.engine.decode import Engine
+
+    side.policy.check(loaded.num_layers)
+    if getattr(side.policy, "needs_influence", False) or side.skip is not None:
+        split = setup.task.samples("calibration")[:SAMPLES]
+        calibration = Calibration(
+            loaded=loaded,
+            requests=[_request(loaded, setup, s, 0, []) for s in split],
+            decoding=setup.decoding,
+            cache=setup.results_dir / "calibration",
+            data_sha256=provenance.data_digest(split),
+        )
+        side.policy = calibrated(side.policy, side.skip, calibration)
+    engine = Engine(loaded, side.policy)
+    method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
+    asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0
+    side.cell.update_manifest(
+        method=method, num_layers=loaded.num_layers, requests_skipping=asked
+    )
+    return engine
+
+
+@lru_cache(maxsize=1)
+def _load(spec: "ModelSpec") -> "Loaded":
+    from skipbench.engine.load import load
+
+    return load(spec)
+
+
+def _request(
+    loaded: "Loaded", setup: Setup, sample: Sample, turn: int, replies: list[str]
+) -> "Request | None":
+    from skipbench.engine.decode import Request
+    from skipbench.engine.load import chat_ids
+
+    prompt = setup.task.prompt(sample, replies)
+    if prompt is None:
+        return None
+    if prompt.messages is not None:
+        ids = chat_ids(loaded, prompt.messages)
+    else:
+        ids = loaded.tokenizer(prompt.text)["input_ids"]
+    limit = prompt.max_new_tokens
+    if prompt.length_ratio is not None:
+        limit = max(1, int(prompt.length_ratio * len(ids)))
+    return Request(
+        sample_id=sample.sample_id,
+        turn=turn,
+        prompt_ids=tuple(ids),
+        max_new_tokens=limit,
+        temperature=prompt.temperature,
+    )
+
+
+def _warm_up(setup: Setup, chunk: Sequence[Sample], sides: list[_Side]) -> None:
+    """A few discarded tokens on each engine: the first calls of a process are slow."""
+    for side in sides:
+        if side.engine is not None:
+            request = _request(side.engine.loaded, setup, chunk[0], 0, [])
+            if request is not None:
+                short = replace(setup.decoding, mode="forced_length", forced_length=4)
+                side.engine.generate([request], short)
+
+
+def _records(
+    setup: Setup, side: _Side, chunk: Sequence[Sample], stamp: dict[str, Any]
+) -> list[Record]:
+    """Records of one batch. If it fails, its samples are tried alone, and only the bad ones fail."""
+    try:
+        return _converse(setup, side, chunk, stamp)
+    except Exception as error:
+        if len(chunk) > 1:
+            alone = [_records(setup, side, [sample], stamp) for sample in chunk]
+            return [record for records in alone for record in records]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return [_failed(chunk[0], reason)]
+
+
+def _failed(sample: Sample, reason: str) -> Record:
+    return Record(
+        sample_id=sample.sample_id,
+        prompt_sha256=[],
+        replies=[],
+        token_ids=[],
+        finish_reasons=[],
+        times=[],
+        counts=[],
+        skip_map=[],
+        error=reason,
+    )
+
+
+def _converse(
+    setup: Setup, side: _Side, chunk: Sequence[Sample], stamp: dict[str, Any]
+) -> list[Record]:
+    """All turns of a batch of samples; each sample sees its own earlier replies."""
+    assert side.engine is not None
+    loaded = side.engine.loaded
+    replies: dict[str, list[str]] = {sample.sample_id: [] for sample in chunk}
+    made: dict[str, list[tuple[Request, Generation]]] = {s.sample_id: [] for s in chunk}
+    turn = 0
+    while True:
+        asked = [_request(loaded, setup, s, turn, replies[s.sample_id]) for s in chunk]
+        requests = [request for request in asked if request is not None]
+        if not requests:
+            break
+        generations = side.engine.generate(requests, setup.decoding, setup.timeout_s)
+        for request, generation in zip(requests, generations, strict=True):
+            made[request.sample_id].append((request, generation))
+            kept = [i for i in generation.token_ids if i not in loaded.eos_ids]
+            text = loaded.tokenizer.decode(kept, skip_special_tokens=True)
+            replies[request.sample_id].append(text.strip())
+        turn += 1
+    return [
+        Record(
+            sample_id=sample,
+            prompt_sha256=[provenance.sha256_of(list(r.prompt_ids)) for r, _ in turns],
+            replies=replies[sample],
+            token_ids=[list(g.token_ids) for _, g in turns],
+            finish_reasons=[g.finish_reason for _, g in turns],
+            times=[{**g.times, **stamp} for _, g in turns],
+            counts=[g.counts for _, g in turns],
+            skip_map=[g.skip_map for _, g in turns],
+        )
+        for sample, turns in made.items()
+    ]
+
+
+def _peak_memory() -> int:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def _finish(setup: Setup, cell: Cell, twin: Cell | None) -> int:
+    """Score what is there, write the summary, and say how it went."""
+    records = cell.records()
+    if not any(record["error"] is None for record in records.values()):
+        reasons = sorted({str(r["error"]) for r in records.values()}) or ["nothing was generated"]
+        print(f"no sample of {cell.directory} was answered: {reasons[0]}", file=sys.stderr)
+        return SAMPLE_FAILED
+    _score(setup.task, cell, records, setup.decoding.mode == "forced_length")
+    groups = {sample.sample_id: setup.task.groups(sample) for sample in cell.samples}
+    made = summary.summarise(cell, groups, twin)
+    write_json(cell.summary_path, made)
+    if made["status"] in ("complete", "nothing_skipped"):
+        cell.update_manifest(finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    codes = {"complete": COMPLETE, "nothing_skipped": NOTHING_SKIPPED}
+    return codes.get(made["status"], SAMPLE_FAILED)
+
+
+def _score(task: Task, cell: Cell, records: dict[str, dict[str, Any]], forced: bool) -> None:
+    """Scores of all answered samples, written anew: scoring is cheap and needs no model."""
+    lines = []
+    for sample in cell.samples:
+        record = records.get(sample.sample_id)
+        if record is None or record["error"] is not None:
+            continue
+        replies = list(_replies(task, sample, record, forced))
+        lines += [vars(score) for score in task.score(sample, replies)]
+    new = cell.scores_path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    append_lines(new, lines)
+    new.replace(cell.scores_path)
+
+
+def _replies(
+    task: Task, sample: Sample, record: dict[str, Any], forced: bool
+) -> Iterator[Reply]:
+    for turn, text in enumerate(record["replies"]):
+        prompt = task.prompt(sample, record["replies"][:turn])
+        yield Reply(
+            text=text,
+            token_ids=record["token_ids"][turn],
+            finish_reason=record["finish_reasons"][turn],
+            prompt=_text_of(prompt),
+            forced=forced,
+        )
+
+
+def _text_of(prompt: Prompt | None) -> str:
+    if prompt is None:
+        return ""
+    if prompt.text is not None:
+        return prompt.text
+    return "\n".join(message["content"] for message in prompt.messages or [])
+
+
+def source_cell(setup_dir: Path, cell: str | None, names: tuple[str, str, str]) -> Path:
+    """Directory of the cell that a replay takes its maps from.
+
+    Raises BadInput where `cell` is no complete cell, or none of `names` is there.
+    """
+    if cell is not None:
+        path = Path(cell)
+        if not (path / "summary.json").exists():
+            raise BadInput(f"method.cell={cell!r} is no finished cell (no summary.json)")
+        return path
+    folder = setup_dir.joinpath(*names)
+    done = [
+        path.parent
+        for path in sorted(folder.glob("*/summary.json"), key=lambda p: p.stat().st_mtime)
+        if read_json(path)["status"] == "complete"
+    ]
+    if not done:
+        raise BadInput(
+            f"method.cell=null: there is no complete cell under {folder}; run method={names[2]} first"
+        )
+    return done[-1]

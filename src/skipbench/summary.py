@@ -1,0 +1,266 @@
+"""From the records and scores of a cell to summary.json. Reads files; never needs a model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from skipbench.cell import Cell
+from skipbench.metrics import stats
+from skipbench.metrics.answers import OUTCOMES
+from skipbench.records import unpack_map
+
+Json = dict[str, Any]
+Values = dict[str, dict[str, float | None]]  # metric -> sample_id -> value
+_BY_GROUP = ("accuracy", "accuracy_contains", "hallucination_rate", "abstention_rate")
+
+
+def values_of(scores: Sequence[Json]) -> Values:
+    """Scores by metric and sample; several turns of one sample are averaged, None if any is."""
+    turns: dict[str, dict[str, list[float | None]]] = {}
+    for score in scores:
+        turns.setdefault(score["metric"], {}).setdefault(score["sample_id"], []).append(
+            score["value"]
+        )
+    return {metric: {s: _mean(v) for s, v in by.items()} for metric, by in turns.items()}
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def metrics(values: Values, cell: Cell, groups: Mapping[str, Sequence[str]]) -> Json:
+    """Mean, interval, n and unscored of every metric, whole and by group."""
+    clusters = {sample.sample_id: sample.cluster for sample in cell.samples}
+    made: Json = {}
+    for metric, by in values.items():
+        made[metric] = _metric(by, list(clusters), clusters)
+        if metric in _BY_GROUP:
+            names = sorted({name for parts in groups.values() for name in parts})
+            for name in names:
+                members = [s for s in clusters if name in groups.get(s, ())]
+                made[f"{metric}.{name}"] = _metric(by, members, clusters)
+    return made
+
+
+def _metric(by: dict[str, float | None], members: list[str], clusters: Mapping[str, str]) -> Json:
+    scored = [(s, value) for s in members if (value := by.get(s)) is not None]
+    unscored = len(members) - len(scored)
+    if not scored:
+        return {"value": None, "low": None, "high": None, "n": 0, "unscored": unscored}
+    interval = stats.mean_interval([v for _, v in scored], [clusters[s] for s, _ in scored])
+    low, high = (None if np.isinf(x) else x for x in (interval.low, interval.high))
+    return {
+        "value": interval.value,
+        "low": low,
+        "high": high,
+        "n": len(scored),
+        "unscored": unscored,
+    }
+
+
+def skip(records: Sequence[Json], manifest: Json) -> tuple[Json, Json]:
+    """Executed skip ratios of decode and of the prefill, from counters and skip maps."""
+    layers = manifest["num_layers"]
+    counts = [turn for record in records for turn in record["counts"]]
+    total = {key: sum(c.get(key, 0) for c in counts) for key in (counts[0] if counts else ())}
+    sites = total.get("decode_forwards", 0) * layers
+    maps = [_bits(packed) for record in records for packed in record["skip_map"]]
+    both = sum(int(bits.all(-1).sum()) for bits in maps) - total.get("caught_up", 0)
+    decode: Json = {"requested": manifest["skip_requested"], "unit": manifest["skip_unit"]}
+    decode |= {
+        "ffn": 1 - total["ffn_run"] / sites if sites else None,
+        "attn": 1 - total["attn_run"] / sites if sites else None,
+        "block": both / sites if sites else None,
+        "weight_bytes": 1 - total["weight_bytes"] / total["weight_bytes_dense"] if sites else None,
+        "decode_forwards": total.get("decode_forwards", 0),
+        "caught_up": total.get("caught_up", 0),
+    }
+    warmup = manifest["method"].get("warmup_tokens")
+    if warmup is not None:
+        late = [bits[warmup - 1 :, :, 1] for bits in maps]
+        late_sites = sum(bits.size for bits in late)
+        decode["authors"] = sum(int(b.sum()) for b in late) / late_sites if late_sites else None
+    decode |= _adaptivity(maps)
+    wanted = total.get("prefill_sites", 0)
+    prefill = {
+        half: 1 - total[f"prefill_{half}_run"] / wanted if wanted else None
+        for half in ("ffn", "attn")
+    }
+    return decode, prefill
+
+
+def _bits(packed: Json) -> np.ndarray:
+    steps, layers, halves = packed["shape"]
+    return np.asarray(unpack_map(packed), dtype=bool).reshape(steps, layers or 0, halves)
+
+
+def _adaptivity(maps: Sequence[np.ndarray]) -> Json:
+    """Entropy in bits of the first skipped block given the step: 0 means blind to the input.
+
+    Steps that fewer than two replies reached say nothing and are left out.
+    """
+    by_step: dict[int, list[int]] = {}
+    for bits in maps:
+        any_half = bits.any(-1)
+        first = np.where(any_half.any(-1), any_half.argmax(-1), -1)
+        for step, layer in enumerate(first.tolist()):
+            by_step.setdefault(step, []).append(layer)
+    shared = [layers for layers in by_step.values() if len(layers) > 1]
+    total = sum(map(len, shared))
+    entropy = 0.0
+    for layers in shared:
+        _, counts = np.unique(layers, return_counts=True)
+        share = counts / counts.sum()
+        entropy += len(layers) / total * float(-(share * np.log2(share)).sum())
+    return {"trigger_entropy_bits": max(entropy, 0.0) if total else None}
+
+
+def speed(records: Sequence[Json], manifest: Json) -> Json:
+    """Times by the definitions of the contract; a speed-up is added by `speedup`."""
+    turns = [pair for r in records for pair in zip(r["times"], r["counts"], strict=True)]
+    per_token = [t["decode_s"] / c["decode_forwards"] for t, c in turns if c["decode_forwards"]]
+    ttft = [t["prefill_s"] for t, _ in turns]
+    decoded = sum(c["decode_forwards"] for _, c in turns)
+    decode_s = sum(t["decode_share_s"] for t, _ in turns)
+    prefill_s = sum(t["prefill_share_s"] for t, _ in turns)
+    prompt = sum(c["prompt_tokens"] for _, c in turns)
+    return {
+        "ttft_s": _quantiles(ttft),
+        "tpot_s": _quantiles(per_token),
+        "decode_tok_per_s": decoded / decode_s if decode_s else None,
+        "prefill_tok_per_s": prompt / prefill_s if prefill_s else None,
+        "peak_memory_bytes": manifest.get("peak_memory_bytes"),
+        "speedup": None,
+        "speedup_reason": "no dense twin",
+    }
+
+
+def _quantiles(values: Sequence[float]) -> Json:
+    if not values:
+        return {"p50": None, "p90": None}
+    return {"p50": float(np.quantile(values, 0.5)), "p90": float(np.quantile(values, 0.9))}
+
+
+def speedup(records: Mapping[str, Json], twin: Mapping[str, Json], forced: bool) -> Json:
+    """Dense time per token over the method's, from batches that ran in turn in one process."""
+    ours, theirs = _batch_times(records), _batch_times(twin)
+    shared = sorted(ours.keys() & theirs.keys())
+    if not shared:
+        return {"speedup": None, "speedup_reason": "method and dense did not run in one process"}
+    dense, method = [theirs[key] for key in shared], [ours[key] for key in shared]
+    natural = float(np.exp(np.mean(np.log(np.asarray(dense) / np.asarray(method)))))
+    if not forced:
+        reason = "replies end where they like; use decode=forced_length"
+        return {"speedup": None, "speedup_reason": reason, "speedup_natural_stop": natural}
+    interval = stats.ratio_interval(method, dense)
+    if interval is None:
+        return {"speedup": None, "speedup_reason": f"{len(shared)} paired batches, 3 are needed"}
+    return {"speedup": asdict(interval), "speedup_reason": None}
+
+
+def _batch_times(records: Mapping[str, Json]) -> dict[tuple[str, int], float]:
+    """Seconds per decoded token of each (process, batch)."""
+    spent: dict[tuple[str, int], list[float]] = {}
+    for record in records.values():
+        for times, counts in zip(record["times"], record["counts"], strict=True):
+            pair = spent.setdefault((times["session"], times["batch"]), [0.0, 0.0])
+            pair[0] += times["decode_share_s"]
+            pair[1] += counts["decode_forwards"]
+    return {key: seconds / steps for key, (seconds, steps) in spent.items() if steps and seconds}
+
+
+def paired(values: Values, twin: Values, cell: Cell) -> Json:
+    """Differences to dense over the samples that both scored."""
+    clusters = {sample.sample_id: sample.cluster for sample in cell.samples}
+    made: Json = {}
+    for metric, ours in values.items():
+        theirs = twin.get(metric, {})
+        both = [s for s in clusters if ours.get(s) is not None and theirs.get(s) is not None]
+        if both:
+            a, b = [ours[s] for s in both], [theirs[s] for s in both]
+            found = stats.paired_difference(a, b, [clusters[s] for s in both])  # type: ignore[arg-type]
+            made[metric] = {
+                key: None if isinstance(value, float) and np.isinf(value) else value
+                for key, value in asdict(found).items()
+            }
+    return made
+
+
+def transitions(values: Values, twin: Values) -> Json:
+    """dense outcome -> method outcome -> number of samples."""
+
+    def outcome_of(side: Values) -> dict[str, str]:
+        return {
+            sample: name
+            for name in OUTCOMES
+            for sample, value in side.get(f"outcome.{name}", {}).items()
+            if value == 1.0
+        }
+
+    ours, theirs = outcome_of(values), outcome_of(twin)
+    table: Json = {}
+    for sample, before in theirs.items():
+        if sample in ours:
+            row = table.setdefault(before, {})
+            row[ours[sample]] = row.get(ours[sample], 0) + 1
+    return table
+
+
+def status(cell: Cell, records: Mapping[str, Json], decode: Json, prefill: Json) -> str:
+    """`complete`: every sample recorded without error. Nothing skipped though asked: that first."""
+    good = [r for r in records.values() if r["error"] is None]
+    asked = cell.manifest["requests_skipping"]
+    ratios = [decode["ffn"], decode["attn"], prefill["ffn"], prefill["attn"]]
+    done = len(good) == len(cell.samples)
+    if done and asked and not any(ratios) and not decode["caught_up"]:
+        return "nothing_skipped"
+    if done:
+        return "complete"
+    return "partial" if good else "failed"
+
+
+def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None) -> Json:
+    """The whole summary of a cell, paired with `twin` where that has records."""
+    records = cell.records()
+    good = {s: r for s, r in records.items() if r["error"] is None}
+    manifest = cell.manifest
+    values = values_of(cell.scores())
+    decode, prefill = skip(list(good.values()), manifest)
+    made: Json = {
+        "schema": manifest["schema"],
+        "status": status(cell, records, decode, prefill),
+        **{key: manifest[key] for key in ("task_name", "model_name", "method_name")},
+        "fingerprint": cell.fingerprint,
+        "n": len(cell.samples),
+        "errors": _errors(records),
+        "metrics": metrics(values, cell, groups),
+        "skip": decode,
+        "skip_prefill": prefill,
+        "speed": speed(list(good.values()), manifest),
+        "paired": {},
+        "transitions": {},
+        "judge": None,
+    }
+    for key in ("task", "model", "method"):
+        made[key] = made.pop(f"{key}_name")
+    if twin is not None:
+        theirs = {s: r for s, r in twin.records().items() if r["error"] is None}
+        twin_values = values_of(twin.scores())
+        made["twin"] = twin.fingerprint
+        made["paired"] = paired(values, twin_values, cell)
+        made["transitions"] = transitions(values, twin_values)
+        made["speed"] |= speedup(good, theirs, manifest["decode"]["mode"] == "forced_length")
+    return made
+
+
+def _errors(records: Mapping[str, Json]) -> Json:
+    """Reason -> number of samples that failed with it."""
+    found: Json = {}
+    for record in records.values():
+        if record["error"] is not None:
+            reason = record["error"].split(":", 1)[0]
+            found[reason] = found.get(reason, 0) + 1
+    return found

@@ -1,0 +1,1 @@
+"""Tasks: what is asked and how replies are scored. A task never sees a model."""

@@ -1,0 +1,84 @@
+"""FreebaseQA in its released JSON schema, from a local file or from its owners' repository."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from skipbench.records import BadInput, Sample
+
+# where the owners publish it; the digest of what came is recorded in every manifest
+_SOURCE = "https://raw.githubusercontent.com/kelvin-jiang/FreebaseQA/d16aae5/FreebaseQA-{part}.json"
+_PARTS = {"train": "train", "calibration": "dev", "eval": "eval"}
+
+
+def samples(split: str, path: str | None) -> list[Sample]:
+    """Questions of a split in file order; gold is the first parse's first answer (LLM-KICK).
+
+    Raises BadInput where the file cannot be had, or does not follow the schema (naming the item).
+    """
+    if split not in _PARTS:
+        raise BadInput(f"split={split!r}: freebaseqa has {', '.join(_PARTS)}")
+    source = _find(_PARTS[split], path)
+    try:
+        data = json.loads(source.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{source} is not readable JSON ({error})") from None
+    if not isinstance(data, dict) or not isinstance(data.get("Questions"), list):
+        raise BadInput(f"{source} has no list 'Questions': not the FreebaseQA schema")
+    return [_read(question, source, number) for number, question in enumerate(data["Questions"])]
+
+
+def _read(question: Any, source: Path, number: int) -> Sample:
+    try:
+        text = question["RawQuestion"]
+        names = [str(name) for name in question["Parses"][0]["Answers"][0]["AnswersName"]]
+        identity = str(question["Question-ID"])
+        assert isinstance(text, str) and names
+    except (KeyError, IndexError, TypeError, AssertionError) as error:
+        raise BadInput(
+            f"{source}: Questions[{number}] does not follow the schema ({type(error).__name__}: "
+            f"{error}); needed: Question-ID, RawQuestion, Parses[0].Answers[0].AnswersName"
+        ) from None
+    return Sample(
+        sample_id=identity,
+        cluster=identity,
+        turns=(text,),
+        references=(tuple(names),),
+        meta={"form": "short", "value": names[0], "value_type": None},
+    )
+
+
+def _find(part: str, path: str | None) -> Path:
+    """`task.path`, then SKIPBENCH_DATA, then the owners' copy, kept in the user's cache."""
+    name = f"FreebaseQA-{part}.json"
+    if path is not None:
+        given = Path(path)
+        return given / name if given.is_dir() else given
+    local = os.environ.get("SKIPBENCH_DATA")
+    if local:
+        for found in sorted(Path(local).rglob(name)):
+            return found
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skipbench" / name
+    if not cache.exists():
+        _fetch(_SOURCE.format(part=part), cache)
+    return cache
+
+
+def _fetch(url: str, target: Path) -> None:
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=20) as answer:
+            body = answer.read()
+    except (URLError, OSError) as error:
+        raise BadInput(
+            f"task.data=freebaseqa cannot be fetched ({getattr(error, 'reason', error)}); give a "
+            f"local copy with task.path=FILE or SKIPBENCH_DATA=DIR (file name {target.name})"
+        ) from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_suffix(f".{hashlib.sha256(body).hexdigest()[:8]}.new")
+    new.write_bytes(body)
+    new.replace(target)

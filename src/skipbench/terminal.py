@@ -1,0 +1,128 @@
+"""What a person sees at the end of a run: one table, from summary.json alone."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from skipbench.records import read_json
+
+_ROWS = (
+    ("accuracy", "accuracy (strict)"),
+    ("accuracy_contains", "accuracy (contains)"),
+    ("accuracy_llmkick", "accuracy (LLM-KICK)"),
+    ("fact_recall", "facts told"),
+    ("fact_precision", "facts right of those told"),
+    ("hallucination_rate", "hallucination"),
+    ("collapse_rate", "collapse"),
+    ("abstention_rate", "abstention"),
+)
+
+
+def show_summary(directory: Path, console: Console | None = None) -> None:
+    """Print the table of a cell; says nothing where no summary was written."""
+    path = directory / "summary.json"
+    if not path.exists():
+        return
+    console = console or Console()
+    summary = read_json(path)
+    twin_path = directory.parents[1] / "dense" / str(summary.get("twin")) / "summary.json"
+    twin = read_json(twin_path) if twin_path.exists() else None
+    console.print(_quality(summary, twin))
+    for line in _lines(summary, twin):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _quality(summary: dict[str, Any], twin: dict[str, Any] | None) -> Table:
+    title = f"{summary['task']} · {summary['model']} · {summary['method']} · n = {summary['n']}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    table.add_column(summary["method"], justify="right")
+    if twin is not None:
+        table.add_column("dense", justify="right")
+        table.add_column("difference [95 %]", justify="right")
+        table.add_column("p", justify="right")
+    for metric, label in _wanted(summary):
+        row = [label, _with_interval(summary["metrics"][metric])]
+        if twin is not None:
+            other = twin["metrics"].get(metric)
+            row.append(_with_interval(other) if other else "")
+            row += _difference(summary["paired"].get(metric))
+        table.add_row(*row)
+    return table
+
+
+def _wanted(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [(metric, label) for metric, label in _ROWS if metric in summary["metrics"]]
+    groups = [m for m in summary["metrics"] if m.startswith("accuracy.")]
+    at = 1
+    return found[:at] + [(m, f"  {m.split('.', 1)[1]}") for m in groups] + found[at:]
+
+
+def _with_interval(metric: dict[str, Any]) -> str:
+    if metric["value"] is None:
+        return f"unscored ({metric['unscored']})"
+    text = f"{metric['value']:.3f}"
+    if metric["low"] is not None:
+        text += f" [{metric['low']:.3f}, {metric['high']:.3f}]"
+    return text + (f" ({metric['unscored']} unscored)" if metric["unscored"] else "")
+
+
+def _difference(pair: dict[str, Any] | None) -> list[str]:
+    if pair is None:
+        return ["", ""]
+    text = f"{pair['difference']:+.3f}"
+    if pair["low"] is not None:
+        text += f" [{pair['low']:+.3f}, {pair['high']:+.3f}]"
+    return [text, f"{pair['p']:.3g}"]
+
+
+def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
+    skip, prefill, speed = summary["skip"], summary["skip_prefill"], summary["speed"]
+    asked = "" if skip["requested"] is None else f" (asked {skip['unit']} {skip['requested']:.3f})"
+    lines = [
+        f"status: {summary['status']}"
+        + (f", failed: {summary['errors']}" if summary["errors"] else ""),
+        f"executed skip, decode: ffn {_ratio(skip['ffn'])} attn {_ratio(skip['attn'])} block "
+        f"{_ratio(skip['block'])} weight bytes {_ratio(skip['weight_bytes'])}{asked}; "
+        f"prefill: ffn {_ratio(prefill['ffn'])} attn {_ratio(prefill['attn'])}",
+    ]
+    entropy = skip.get("trigger_entropy_bits")
+    if entropy is not None and (skip["ffn"] or skip["attn"]):
+        told = "not adaptive here" if entropy == 0 else f"{entropy:.2f} bits"
+        lines.append(f"entropy of where skipping starts, given the step: {told}")
+    if summary["method"] != "dense":
+        accuracy = summary["paired"].get("accuracy")
+        if accuracy and accuracy["lost"] is not None:
+            lines.append(
+                f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
+                f"McNemar p {accuracy['p_exact']:.3g}; detectable {accuracy['minimum_detectable']:.3f}"
+            )
+    lines += _speed_lines(speed, twin)
+    return lines
+
+
+def _speed_lines(speed: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
+    def milliseconds(value: float | None) -> str:
+        return "-" if value is None else f"{1000 * value:.2f} ms"
+
+    line = f"time per token p50 {milliseconds(speed['tpot_s']['p50'])}"
+    if twin is not None:
+        line += f" (dense {milliseconds(twin['speed']['tpot_s']['p50'])})"
+    line += f", first token {milliseconds(speed['ttft_s']['p50'])}"
+    if speed["decode_tok_per_s"]:
+        line += f", decode {speed['decode_tok_per_s']:.0f} tok/s"
+    lines = [line]
+    if speed["speedup"]:
+        s = speed["speedup"]
+        lines.append(f"speed-up {s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}]")
+    elif twin is not None:
+        text = f"no speed-up stated: {speed['speedup_reason']}"
+        natural = speed.get("speedup_natural_stop")
+        lines.append(text + (f" (at natural stops {natural:.2f})" if natural else ""))
+    return lines
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
