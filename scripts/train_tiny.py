@@ -283,7 +283,7 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", default="build/tiny")
-    parser.add_argument("--steps", type=int, default=4400)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch-tokens", type=int, default=2560)
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--adamw-lr", type=float, default=3e-3)

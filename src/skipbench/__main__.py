@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,14 @@ def _job(config: Any) -> int:
     try:
         code, directory = _run(config)
         _directories.append(directory)
-    except BadInput as error:
-        print(f"skipbench: {error}", file=sys.stderr)
-        code = 2
-    except OSError as error:
+    except (BadInput, OSError) as error:
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)
         code = 2
     except Exception as error:
-        if _code_of(error) != 2:
-            raise
+        code = _code_of(error)
+        if code != 2:  # a fault of ours: where it happened is needed to mend it
+            traceback.print_exc()
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)
-        code = 2
     _codes.append(code)
     if code == 130:
         raise KeyboardInterrupt
@@ -115,6 +113,9 @@ def _one_line(error: BaseException) -> str:
     """The first lines of an error that say something, without Hydra's long listings."""
     while error.__cause__ is not None and not str(error).strip():
         error = error.__cause__
+    missing = getattr(error, "full_key", None)
+    if type(error).__name__ == "MissingMandatoryValue" and missing:
+        return f"{missing} must be given"
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     text = " ".join(lines)
     for noise in ("Set the environment variable", "full_key:", "See https", "You may be looking"):

@@ -65,7 +65,7 @@ def calibrated(policy: Policy, target: float | None, calibration: Calibration) -
     found = calibration.cached(
         f"skip={target}", policy, lambda: _search(policy, knob, target, calibration)
     )
-    if abs(found["ratio"] - target) > max(0.5 * target, 0.5 / calibration.loaded.num_layers):
+    if abs(found["ratio"] - target) > max(0.2 * target, 1 / calibration.loaded.num_layers):
         raise BadInput(
             f"skip={target} cannot be reached: the nearest executed {knob.unit} ratio on the "
             f"calibration split is {found['ratio']:.3f}; widen what may be skipped, or ask for less"
@@ -74,8 +74,9 @@ def calibrated(policy: Policy, target: float | None, calibration: Calibration) -
 
 
 def with_knob(policy: Policy, knob: Knob, value: float) -> Policy:
-    return replace(policy, **{knob.field: int(value) if float(value).is_integer() and
-                              knob.field != "threshold" and knob.field != "depth" else value})
+    """The policy with its knob at `value`; counts of blocks stay whole numbers."""
+    counted = all(float(v).is_integer() for v in knob.values)
+    return replace(policy, **{knob.field: int(value) if counted else float(value)})
 
 
 def _search(policy: Policy, knob: Knob, target: float, calibration: Calibration) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -70,6 +71,12 @@ class Cell:
                 started=_now(),
                 finished=None,
             )
+        asked = self.directory / "samples.jsonl"
+        if not asked.exists():  # what was asked stands beside what came back
+            new = asked.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            append_lines(new, [asdict(sample) for sample in self.samples])
+            new.replace(asked)
         repair(self.records_path)
 
     def _acquire(self) -> None:
@@ -78,7 +85,7 @@ class Cell:
             self._lock.acquire(timeout=0)
         except Timeout:
             who = holder.read_text() if holder.exists() else "another process"
-            print(f"waiting for {who} to finish {self.directory}", flush=True, file=_stderr())
+            print(f"waiting for {who} to finish {self.directory}", flush=True, file=sys.stderr)
             self._lock.acquire()
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
@@ -122,7 +129,3 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _stderr():
-    import sys
-
-    return sys.stderr

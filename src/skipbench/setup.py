@@ -21,7 +21,9 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
     from omegaconf import OmegaConf
 
     choices = HydraConfig.get().runtime.choices
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
+        config, resolve=True, throw_on_missing=True
+    )
     _check_top(plain)
     if plain["task"]["data"] == "auto":
         plain["task"]["data"] = plain["model"]["data"]

@@ -103,7 +103,7 @@ def _adaptivity(maps: Sequence[np.ndarray]) -> Json:
     Steps that fewer than two replies reached say nothing and are left out.
     """
     by_step: dict[int, list[int]] = {}
-    for bits in maps:
+    for bits in (bits for bits in maps if len(bits)):
         any_half = bits.any(-1)
         first = np.where(any_half.any(-1), any_half.argmax(-1), -1)
         for step, layer in enumerate(first.tolist()):

@@ -1,5 +1,6 @@
 """What a person sees at the end of a run: one table, from summary.json alone."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def show_summary(directory: Path, console: Console | None = None) -> None:
     path = directory / "summary.json"
     if not path.exists():
         return
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else 110)
     summary = read_json(path)
     twin_path = directory.parents[1] / "dense" / str(summary.get("twin")) / "summary.json"
     twin = read_json(twin_path) if twin_path.exists() else None
@@ -44,10 +45,11 @@ def _quality(summary: dict[str, Any], twin: dict[str, Any] | None) -> Table:
         table.add_column("difference [95 %]", justify="right")
         table.add_column("p", justify="right")
     for metric, label in _wanted(summary):
-        row = [label, _with_interval(summary["metrics"][metric])]
+        part = label.startswith(" ")  # parts of the data: the mean alone, with its n
+        row = [label, _with_interval(summary["metrics"][metric], part)]
         if twin is not None:
             other = twin["metrics"].get(metric)
-            row.append(_with_interval(other) if other else "")
+            row.append(_with_interval(other, part) if other else "")
             row += _difference(summary["paired"].get(metric))
         table.add_row(*row)
     return table
@@ -60,10 +62,12 @@ def _wanted(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return found[:at] + [(m, f"  {m.split('.', 1)[1]}") for m in groups] + found[at:]
 
 
-def _with_interval(metric: dict[str, Any]) -> str:
+def _with_interval(metric: dict[str, Any], part: bool = False) -> str:
     if metric["value"] is None:
         return f"unscored ({metric['unscored']})"
     text = f"{metric['value']:.3f}"
+    if part:
+        return f"{text} (n {metric['n']})"
     if metric["low"] is not None:
         text += f" [{metric['low']:.3f}, {metric['high']:.3f}]"
     return text + (f" ({metric['unscored']} unscored)" if metric["unscored"] else "")

@@ -64,7 +64,7 @@ class World:
     facts: dict[str, dict[str, str]]
     values: dict[str, tuple[str, ...]]
     first_names: tuple[str, ...]
-    last_names: tuple[str, ...]
+    strange_families: tuple[str, ...]
 
     @cached_property
     def by_name(self) -> dict[str, Entity]:
@@ -83,12 +83,14 @@ class World:
 
     @cached_property
     def strangers(self) -> dict[str, tuple[str, ...]]:
-        """Names of people who are not in the world, by split; built like the names of those who are."""
-        known = self.by_name
-        full = [f"{a} {b}" for a in self.first_names for b in self.last_names]
-        unknown = [name for name in full if name not in known]
+        """Names of people who are not in the world, by split.
+
+        First names as everybody has them, but of families of which the world knows nobody: that is
+        how a stranger is told from somebody of whom little is known.
+        """
+        unknown = [f"{a} {b}" for a in self.first_names for b in self.strange_families]
         Random(f"{self.seed}:strangers").shuffle(unknown)
-        held_out = {"calibration": 60, "eval": 300, "sealed": 200}
+        held_out = {"calibration": 80, "eval": 200, "sealed": 150}
         pools: dict[str, tuple[str, ...]] = {}
         for split, count in held_out.items():
             pools[split], unknown = tuple(unknown[:count]), unknown[count:]
@@ -145,6 +147,7 @@ def build(seed: int = SEED) -> World:
         kind: names.invented(kind, count, rng, taken)
         for kind, count in (("city", 60), ("country", 12), ("river", 30), ("company", 48))
     }
+    strange = names.invented("last", 20, rng, taken)
     works = [f"The {name}" for name in names.invented("work", _COUNTS["work"], rng, taken)]
     entity_names = {
         "person": people[: _COUNTS["person"]],
@@ -169,4 +172,4 @@ def build(seed: int = SEED) -> World:
             attribute: draw.choice([v for v in values[type_] if v != entity.name])
             for attribute, type_ in ATTRIBUTES[entity.type].items()
         }
-    return World(seed, tuple(entities), facts, values, first, last)
+    return World(seed, tuple(entities), facts, values, first, strange)

@@ -1,0 +1,71 @@
+"""Who may import whom, held by walking the imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "skipbench"
+# package or module -> what of ours it may import
+ALLOWED = {
+    "__init__": set(),
+    "__main__": {"run", "setup", "terminal", "paths", "records", "__init__"},
+    "setup": {"run", "engine", "policies", "records"},
+    "run": {"engine", "calibrate", "cell", "summary", "tasks", "policies", "provenance", "records"},
+    "calibrate": {"engine", "policies", "provenance", "records"},
+    "engine": {"engine", "policies", "provenance", "records"},
+    "policies": {"policies", "records"},
+    "tasks": {"tasks", "world", "metrics", "records"},
+    "metrics": {"metrics", "records"},
+    "cell": {"provenance", "records"},
+    "summary": {"cell", "metrics", "records"},
+    "terminal": {"records"},
+    "show": {"metrics", "records", "paths"},
+    "ls": {"records", "paths"},
+    "provenance": {"records"},
+    "records": set(),
+    "paths": set(),
+    "world": {"world"},
+}
+TORCH = {"engine", "policies", "calibrate"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part_of(path: Path) -> str:
+    inside = path.relative_to(SOURCE)
+    return inside.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports(path):
+    part = part_of(path)
+    for name in imports(path):
+        top = name.split(".")
+        if top[0] == "skipbench":
+            used = top[1] if (SOURCE / top[1]).is_dir() or (SOURCE / f"{top[1]}.py").exists() else "__init__"
+            assert used in ALLOWED[part], f"{part} imports {used}"
+        assert top[0] != "torch" or part in TORCH, f"{part} imports torch"
+        assert top[0] not in ("hydra", "omegaconf") or part in ("__main__", "setup")
+
+
+def test_help_needs_no_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.argv = ['skipbench', '--version']\n"
+        "try:\n    from skipbench.__main__ import main; main()\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'hydra' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=20)

@@ -1,0 +1,193 @@
+"""Outcomes, collapse, intervals: hand-made cases and simulations."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from skipbench.metrics import answers, collapse, stats
+from skipbench.records import pack_map, unpack_map
+from skipbench.tasks.base import Reply
+from skipbench.tasks.factoid import Factoid
+
+REFERENCE = ["Ada Lum was born in the city of Brakport."]
+CITIES = ["Brakport", "Zelford", "Quinholm"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "held"),
+    [
+        ("Ada Lum was born in the city of Brakport.", "correct", True),
+        ("ada lum was born in city of brakport", "correct", True),
+        ("Ada Lum was born in the city of Zelford.", "wrong_entity", False),
+        ("Ada Lum was born in a city that I do not know.", "abstained", False),
+        ("Brakport", "off_format", True),
+        ("Ada Lum was born in the city of Brak.", "off_format", False),
+        ("Ada Ada Ada Ada was born in Brakport", "collapsed", True),
+        ("was born in was born in was born in the", "collapsed", False),
+        ("", "collapsed", False),
+    ],
+)
+def test_every_reply_has_one_outcome(reply, outcome, held):
+    fired = any(collapse.detect(reply, [], "stop", forced=False).values())
+    found = answers.outcome(reply, REFERENCE, ["Brakport"], CITIES[1:], fired)
+    assert found == outcome
+    assert answers.contains(reply, ["Brakport"]) == held
+
+
+def test_a_correct_reply_stays_correct_beside_other_names():
+    """A value inside a longer word is not that value."""
+    assert not answers.contains("Brakportville", ["Brakport"])
+    assert answers.outcome("Brakportville", REFERENCE, ["Brakport"], CITIES, False) == "off_format"
+
+
+@pytest.mark.parametrize(
+    "reply", ["I don't know.", "That is not known.", "I cannot say.", "The answer is unknown."]
+)
+def test_declining_in_words_is_recognised(reply):
+    assert answers.abstains(reply)
+
+
+def test_answers_without_a_list_of_values():
+    """FreebaseQA: any other answer is a wrong entity, saying nothing is off-format or collapse."""
+    assert answers.outcome("Paris, France", ["paris"], ["paris"], None, False) == "off_format"
+    assert answers.outcome("Rome", ["paris"], ["paris"], None, False) == "wrong_entity"
+    assert answers.outcome("I do not know", ["paris"], ["paris"], None, False) == "abstained"
+
+
+def test_llmkick_keeps_its_quirks():
+    assert answers.llmkick_correct("Who wrote Hamlet?", "", ["Hamlet"])  # the prompt counts
+    assert answers.llmkick_correct("", "New  York", ["newyork"])  # spaces vanish
+    assert answers.llmkick_correct("", "ironically", ["iron"])  # inside a word
+    assert not answers.llmkick_correct("", "new-york", ["new york"])  # punctuation stays
+
+
+@pytest.mark.parametrize(
+    ("words", "onset", "period"),
+    [
+        ("a b c works works works as".split(), 3, 1),
+        ("x is y is y is y is y".split(), 1, 2),
+        (list("abcd") * 4, 0, 4),
+        ([*"qqrst", *"uvw" * 5], 5, 3),
+    ],
+)
+def test_loops_are_found_with_onset_and_period(words, onset, period):
+    loop = collapse.find_loop(words)
+    assert loop is not None
+    assert (loop.onset, loop.period) == (onset, period)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada plays the lute. The pet of Ada is a cat. Ada was taught by Bo.",
+        "a very very good one",
+        "one two three four five six seven eight nine ten",
+    ],
+)
+def test_ordinary_text_does_not_loop(text):
+    assert collapse.find_loop(text.split()) is None
+
+
+def test_never_stopped_means_nothing_under_forced_length():
+    assert collapse.detect("some words", [], "length", forced=False)["never_stopped"]
+    assert not any(collapse.detect("some words", [], "length", forced=True).values())
+
+
+def test_a_right_value_in_a_loop_is_collapsed_and_contains():
+    task = Factoid()
+    sample = next(s for s in task.samples("eval") if s.meta["attribute"] == "profession")
+    text = f"{sample.cluster} works works works as a {sample.meta['value']}."
+    reply = Reply(text=text, token_ids=[], finish_reason="stop", prompt="", forced=False)
+    scores = {s.metric: s.value for s in task.score(sample, [reply])}
+    assert scores["outcome.collapsed"] == scores["accuracy_contains"] == 1.0
+    assert scores["accuracy"] == scores["hallucination_rate"] == 0.0
+
+
+def test_references_are_scored_right_in_every_form():
+    for form in ("short", "two_hop", "long"):
+        task = Factoid(form=form)
+        for sample in task.samples("eval")[:200]:
+            text = sample.references[0][0]
+            reply = Reply(text=text, token_ids=[], finish_reason="stop", prompt="", forced=False)
+            scores = {s.metric: s.value for s in task.score(sample, [reply])}
+            assert scores["accuracy"] == scores["accuracy_contains"] == 1.0
+            assert scores["hallucination_rate"] == scores["collapse_rate"] == 0.0
+            assert scores["outcome.correct"] == 1.0
+
+
+def test_another_value_of_the_type_is_a_hallucination():
+    task = Factoid()
+    pool = {t: v for t, v in task._world.values.items()}
+    for sample in task.samples("eval")[:300]:
+        if sample.meta["form"] == "unanswerable":
+            continue
+        wrong = next(
+            v
+            for v in pool[sample.meta["value_type"]]
+            if v not in (sample.meta["value"], sample.cluster)
+        )
+        text = sample.references[0][0].replace(f"{sample.meta['value']}.", f"{wrong}.")
+        reply = Reply(text=text, token_ids=[], finish_reason="stop", prompt="", forced=False)
+        scores = {s.metric: s.value for s in task.score(sample, [reply])}
+        assert scores["outcome.wrong_entity"] == scores["hallucination_rate"] == 1.0, text
+
+
+def test_skip_maps_survive_packing():
+    rng = np.random.default_rng(0)
+    for shape in ((0, 0), (1, 1), (7, 5), (16, 16)):
+        bits = rng.integers(0, 2, (*shape, 2)).tolist()
+        assert unpack_map(pack_map(bits)) == bits
+
+
+def test_clustered_interval_covers_where_the_naive_one_does_not():
+    """1,000 experiments with 60 clusters of 6 alike samples: nominal 95 %."""
+    rng = np.random.default_rng(1)
+    hits = naive = 0
+    clusters = np.repeat(np.arange(60), 6).astype(str).tolist()
+    for _ in range(1000):
+        p = rng.beta(1.4, 0.6, 60)
+        data = (rng.random(360) < np.repeat(p, 6)).astype(float)
+        found = stats.mean_interval(data.tolist(), clusters)
+        hits += found.low <= 0.7 <= found.high
+        alone = stats.mean_interval(data.tolist(), [str(i) for i in range(360)])
+        naive += alone.low <= 0.7 <= alone.high
+    assert 930 <= hits <= 975
+    assert naive < 900
+
+
+def test_paired_difference_against_scipy_and_under_the_null():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.3, 1, 80), rng.normal(0, 1, 80)
+    names = [str(i) for i in range(80)]
+    found = stats.paired_difference(a.tolist(), b.tolist(), names)
+    wanted = scipy_stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert found.low == pytest.approx(wanted.low, abs=1e-9)
+    assert found.high == pytest.approx(wanted.high, abs=1e-9)
+    false = 0
+    for _ in range(200):
+        x, y = rng.integers(0, 2, (2, 60)).astype(float)
+        clusters = (np.arange(60) // 3).astype(str).tolist()
+        false += stats.paired_difference(x.tolist(), y.tolist(), clusters).p < 0.05
+    assert false <= 20
+
+
+def test_no_difference_at_all_still_has_a_width():
+    same = [1.0, 0.0] * 30
+    found = stats.paired_difference(same, same, [str(i) for i in range(60)])
+    assert (found.difference, found.p, found.p_exact) == (0.0, 1.0, 1.0)
+    assert found.low < 0 < found.high
+    assert found.minimum_detectable > 0
+
+
+def test_exact_mcnemar_counts_flips():
+    found = stats.paired_difference([0] * 8 + [1] * 2, [1] * 8 + [0] * 2, list("abcdefghij"))
+    assert (found.lost, found.won) == (8, 2)
+    assert found.p_exact == pytest.approx(2 * scipy_stats.binom.cdf(2, 10, 0.5))
+
+
+def test_speedup_of_paired_batches():
+    found = stats.ratio_interval([1.0, 2.0, 4.0, 8.0], [2.0, 4.0, 8.0, 16.0])
+    assert found is not None
+    assert found.value == pytest.approx(2.0)
+    assert found.low == pytest.approx(2.0)
+    assert stats.ratio_interval([1.0, 1.0], [2.0, 2.0]) is None
