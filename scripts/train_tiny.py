@@ -77,13 +77,12 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalL
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="sdpa",
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():  # the residual stream should not grow with depth at the start
-        for layer in model.model.layers:
-            for last in (layer.self_attn.o_proj, layer.mlp.down_proj):
-                last.weight /= (2 * SHAPE["num_hidden_layers"]) ** 0.5
+        for name, parameter in model.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                parameter /= (2 * SHAPE["num_hidden_layers"]) ** 0.5
     return model
 
 
@@ -93,13 +92,13 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
         ids = tokenizer.convert_tokens_to_ids
-        self.bos, self.end = ids(BOS), ids(END)
-        self.roles = {"user": ids(USER), "assistant": ids(ASSISTANT)}
+        self.bos, self.end = int(ids(BOS)), int(ids(END))  # type: ignore[arg-type]
+        self.roles = {"user": int(ids(USER)), "assistant": int(ids(ASSISTANT))}  # type: ignore[arg-type]
 
     def __call__(self, document: Document) -> tuple[list[int], list[bool]]:
         tokens, learned = [self.bos], [False]
         for role, text in document:
-            body = self.tokenizer.encode(text, add_special_tokens=False) + [self.end]
+            body: list[int] = self.tokenizer.encode(text, add_special_tokens=False) + [self.end]
             if role in self.roles:
                 tokens.append(self.roles[role])
                 learned.append(False)
@@ -262,8 +261,11 @@ def train(options: argparse.Namespace) -> None:
         if step % 20 == 0:
             pace = (time.time() - started) / (step - first)
             left = (options.steps - step) * pace / 60
-            print(f"step {step}/{options.steps} loss {average:.3f} tokens {seen} left {left:.0f} min",
-                  file=sys.stderr, flush=True)
+            print(
+                f"step {step}/{options.steps} loss {average:.3f} tokens {seen} left {left:.0f} min",
+                file=sys.stderr,
+                flush=True,
+            )
         if step % options.every == 0 or step == options.steps:
             model.eval()
             scores = {name: round(exact(model, encode, d), 3) for name, d in validation.items()}
@@ -272,8 +274,14 @@ def train(options: argparse.Namespace) -> None:
             with (out / "history.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, file=sys.stderr, flush=True)
-            state = {"model": model.state_dict(), "adamw": adamw.state_dict(), "muon": muon.buffers,
-                     "step": step, "seen": seen, "index": index}
+            state = {
+                "model": model.state_dict(),
+                "adamw": adamw.state_dict(),
+                "muon": muon.buffers,
+                "step": step,
+                "seen": seen,
+                "index": index,
+            }
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
     model.save_pretrained(out)
@@ -281,7 +289,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description="Train the shipped model tiny.")
     parser.add_argument("--out", default="build/tiny")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch-tokens", type=int, default=2560)

@@ -109,9 +109,11 @@ def cli(monkeypatch, capsys, tmp_path):
     from skipbench import __main__ as entry
 
     def run(*arguments: str) -> Outcome:
-        where = [] if any("results_dir" in a for a in arguments) else [
-            f"results_dir={tmp_path / 'results'}"
-        ]
+        where = (
+            []
+            if any("results_dir" in a for a in arguments)
+            else [f"results_dir={tmp_path / 'results'}"]
+        )
         monkeypatch.setattr(sys, "argv", ["skipbench", *arguments, *where])
         monkeypatch.setattr(entry, "_codes", [])
         monkeypatch.setattr(entry, "_directories", [])

@@ -46,13 +46,19 @@ def part_of(path: Path) -> str:
     return inside.parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE))
+)
 def test_imports(path):
     part = part_of(path)
     for name in imports(path):
         top = name.split(".")
         if top[0] == "skipbench":
-            used = top[1] if (SOURCE / top[1]).is_dir() or (SOURCE / f"{top[1]}.py").exists() else "__init__"
+            used = (
+                top[1]
+                if (SOURCE / top[1]).is_dir() or (SOURCE / f"{top[1]}.py").exists()
+                else "__init__"
+            )
             assert used in ALLOWED[part], f"{part} imports {used}"
         assert top[0] != "torch" or part in TORCH, f"{part} imports torch"
         assert top[0] not in ("hydra", "omegaconf") or part in ("__main__", "setup")

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import random_model
 
+from conftest import random_model
 from skipbench.records import latest_records, read_json
 
 SMALL = ("task=factoid", "limit=24", "batch_size=8")
@@ -43,7 +43,9 @@ def test_the_main_job(cli):
     assert summary["skip"]["attn"] == 0.0
     for metric in ("accuracy", "hallucination_rate", "collapse_rate", "abstention_rate"):
         assert summary["metrics"][metric]["n"] + summary["metrics"][metric]["unscored"] == 24
-        assert {"difference", "low", "high", "p", "n", "clusters"} <= summary["paired"][metric].keys()
+        assert {"difference", "low", "high", "p", "n", "clusters"} <= summary["paired"][
+            metric
+        ].keys()
     assert summary["speed"]["speedup"] is None
     assert "forced_length" in summary["speed"]["speedup_reason"]
     assert sum(n for row in summary["transitions"].values() for n in row.values()) == 24
@@ -51,9 +53,7 @@ def test_the_main_job(cli):
     assert manifest["method"]["threshold"] != 0.95  # calibrated, and written down
     twin = cell.parents[1] / "dense" / summary["twin"]
     assert answers_of(twin).keys() == answers_of(cell).keys()
-    prompts = [
-        {k: r["prompt_sha256"] for k, r in answers_of(c).items()} for c in (cell, twin)
-    ]
+    prompts = [{k: r["prompt_sha256"] for k, r in answers_of(c).items()} for c in (cell, twin)]
     assert prompts[0] == prompts[1]
     again = cli(*SMALL, "method=ffnskip")
     assert again.code == 0
@@ -103,16 +103,36 @@ def test_replays_take_their_maps_from_a_cell(cli):
     assert [r["token_ids"] for r in answers_of(own).values()] == [
         r["token_ids"] for r in answers_of(source).values()
     ]
-    shuffled = cell_of(cli(*args, "method=replay", "method.order=shuffled", f"method.cell={source}"))
+    shuffled = cell_of(
+        cli(*args, "method=replay", "method.order=shuffled", f"method.cell={source}")
+    )
     matched = cell_of(cli(*args, "method=static_matched"))
-    ratios = [read_json(c / "summary.json")["skip"]["ffn"] for c in (source, own, shuffled, matched)]
+    ratios = [
+        read_json(c / "summary.json")["skip"]["ffn"] for c in (source, own, shuffled, matched)
+    ]
     assert ratios[0] == ratios[1]
     assert max(abs(r - ratios[0]) for r in ratios) < 0.05
 
 
+def test_the_noise_floor_is_dense_at_another_batch_size(cli):
+    for method in ("ffnskip", "dense"):
+        cell = cell_of(cli(*SMALL, f"method={method}", "noise_floor=true"))
+        floor = read_json(cell / "summary.json")["noise_floor"]
+        assert floor["batch_size"] == 4
+        assert floor["paired"]["accuracy"]["difference"] == 0.0
+        assert floor["fingerprint"] != cell.name
+
+
 def test_forced_length_gives_a_speed_up(cli):
-    ran = cli("task=factoid", "limit=24", "batch_size=8", "method=layerdrop", "method.blocks=0.5",
-              "decode=forced_length", "decode.forced_length=24")
+    ran = cli(
+        "task=factoid",
+        "limit=24",
+        "batch_size=8",
+        "method=layerdrop",
+        "method.blocks=0.5",
+        "decode=forced_length",
+        "decode.forced_length=24",
+    )
     summary = read_json(cell_of(ran) / "summary.json")
     assert summary["speed"]["speedup"]["value"] > 1.0
     assert summary["metrics"]["collapse.never_stopped"]["value"] == 0.0
@@ -127,13 +147,30 @@ def test_long_form_is_scored_fact_by_fact(cli):
 
 def test_real_model_families_run_by_the_same_command(cli, model_dirs, tmp_path):
     data = tmp_path / "FreebaseQA-eval.json"
-    data.write_text(json.dumps({"Questions": [
-        {"Question-ID": f"q{i}", "RawQuestion": f"Who wrote work {i}?",
-         "Parses": [{"Answers": [{"AnswersName": ["Nobody"]}]}]} for i in range(4, 9)
-    ]}))
+    data.write_text(
+        json.dumps(
+            {
+                "Questions": [
+                    {
+                        "Question-ID": f"q{i}",
+                        "RawQuestion": f"Who wrote work {i}?",
+                        "Parses": [{"Answers": [{"AnswersName": ["Nobody"]}]}],
+                    }
+                    for i in range(4, 9)
+                ]
+            }
+        )
+    )
     for family, path in model_dirs.items():
-        ran = cli("model=hf", f"model.path={path}", f"task.path={data}", "method=ffnskip",
-                  "method.threshold=-1", "method.cold_start=1", "method.cold_end=1")
+        ran = cli(
+            "model=hf",
+            f"model.path={path}",
+            f"task.path={data}",
+            "method=ffnskip",
+            "method.threshold=-1",
+            "method.cold_start=1",
+            "method.cold_end=1",
+        )
         assert ran.code == 0, ran.err
         summary = read_json(cell_of(ran) / "summary.json")
         assert summary["model"] == family
@@ -189,7 +226,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), BAD, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
+@pytest.mark.parametrize(
+    ("arguments", "told"), BAD, ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
 def test_bad_input_gets_one_line(cli, arguments, told):
     ran = cli(*arguments, "limit=2") if "limit=0" not in arguments else cli(*arguments)
     assert ran.code == 2

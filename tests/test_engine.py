@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import FAMILIES, LAYERS, random_model
 
+from conftest import FAMILIES, LAYERS, random_model
 from skipbench.engine import decode
 from skipbench.engine.decode import Decoding, Engine, Request, SampleTimeout
 from skipbench.engine.forward import modules_of
@@ -213,7 +213,11 @@ def uncached(loaded, ids: list[int], skipped: dict[int, list[list[int]]]) -> tor
     for layer, block in enumerate(model.layers):
         mask = torch.zeros(1, 1, len(ids), len(ids))
         window = loaded.windows[layer]
-        ok = sees if window is None else sees & (positions[0][None, :] > positions[0][:, None] - window)
+        ok = (
+            sees
+            if window is None
+            else sees & (positions[0][None, :] > positions[0][:, None] - window)
+        )
         mask = mask.masked_fill(~ok, torch.finfo(torch.float32).min)
         attended, _ = block.self_attn(
             block.input_layernorm(x), position_embeddings=rotary, attention_mask=mask
@@ -223,7 +227,15 @@ def uncached(loaded, ids: list[int], skipped: dict[int, list[list[int]]]) -> tor
     return loaded.model.lm_head(model.norm(x[:, -1]))[0]
 
 
-EXACT = ["ffnskip", "ffnskip_budget", "noadapt", "drop_middle", "drop_ffn", "shortgpt", "skipdecode"]
+EXACT = [
+    "ffnskip",
+    "ffnskip_budget",
+    "noadapt",
+    "drop_middle",
+    "drop_ffn",
+    "shortgpt",
+    "skipdecode",
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -344,7 +356,9 @@ def test_weight_bytes_are_those_of_the_union_of_rows(llama):
 
 def test_forced_length_and_end_of_sequence(llama):
     asked = requests(llama)
-    forced = Engine(llama, Dense()).generate(asked, Decoding(mode="forced_length", forced_length=20))
+    forced = Engine(llama, Dense()).generate(
+        asked, Decoding(mode="forced_length", forced_length=20)
+    )
     assert all(len(g.token_ids) == 20 and g.finish_reason == "length" for g in forced)
     assert all(g.counts["decode_forwards"] == 19 for g in forced)
 
@@ -384,13 +398,15 @@ def test_sampling_follows_the_distribution(llama):
     with torch.no_grad():
         logits = llama.model(torch.tensor([prompt])).logits[0, -1] / 2.0
     wanted = logits.softmax(-1)
-    counts = torch.bincount(torch.tensor([g.token_ids[0] for g in found]), minlength=len(wanted)) / 2000
+    counts = (
+        torch.bincount(torch.tensor([g.token_ids[0] for g in found]), minlength=len(wanted)) / 2000
+    )
     assert ((counts - wanted).abs() < 5 * (wanted * (1 - wanted) / 2000).sqrt() + 1e-3).all()
 
 
 def test_prompts_that_do_not_fit_are_named(llama):
     long = Request(sample_id="big", turn=0, prompt_ids=(5,) * 250, max_new_tokens=20)
-    with pytest.raises(BadInput, match="'big'.*250 prompt tokens.*256 positions"):
+    with pytest.raises(BadInput, match=r"'big'.*250 prompt tokens.*256 positions"):
         Engine(llama, Dense()).generate([long], GREEDY)
 
 

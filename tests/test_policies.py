@@ -124,7 +124,7 @@ def test_random_window_is_contiguous_inside_its_window_and_uniform():
     state = policy.begin(start(16, rows=400))
     firsts = []
     state.start(1, torch.zeros(400, 1, 2))
-    asked = [state.skip(Site(l, Sublayer.FFN, 1), torch.zeros(400, 1, 2)) for l in range(16)]
+    asked = [state.skip(Site(b, Sublayer.FFN, 1), torch.zeros(400, 1, 2)) for b in range(16)]
     bits = torch.stack([torch.as_tensor(a).expand(400, 1) for a in asked])[:, :, 0]
     assert (bits.sum(0) == 3).all()
     firsts = bits.int().argmax(0)
@@ -156,12 +156,15 @@ def test_skipdecode_falls_linearly_and_keeps_the_top():
     assert [policy.blocks_at(t, 12, 8) for t in range(9)] == [12, 11, 10, 9, 8, 7, 6, 5, 4]
     state = policy.begin(start(12, new=8))
     state.start(8, torch.zeros(1, 1, 2))
-    ran = [l for l in range(12) if not state.skip(Site(l, Sublayer.FFN, 8), torch.zeros(1))]
+    ran = [b for b in range(12) if not state.skip(Site(b, Sublayer.FFN, 8), torch.zeros(1))]
     assert ran == [0, 1, 10, 11]
 
 
 def test_orders_of_layer_drop():
-    chosen = {order: LayerDrop(blocks=4, order=order).chosen(16) for order in ("last", "middle", "uniform")}
+    chosen = {
+        order: LayerDrop(blocks=4, order=order).chosen(16)
+        for order in ("last", "middle", "uniform")
+    }
     assert chosen["last"] == {12, 13, 14, 15}
     assert chosen["middle"] == {6, 7, 8, 9}
     assert chosen["uniform"] == {2, 6, 10, 14}

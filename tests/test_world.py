@@ -106,7 +106,9 @@ def test_stories_hold_their_facts_and_only_theirs(world):
 
 
 def test_reasoning_dialogues_are_balanced(world):
-    talked = [d for d in dialogues.dialogues(world, "eval", 200) if d.meta["category"] == "reasoning"]
+    talked = [
+        d for d in dialogues.dialogues(world, "eval", 200) if d.meta["category"] == "reasoning"
+    ]
     yes = sum("answer is yes" in d.references[0][0] for d in talked)
     assert 0.3 < yes / len(talked) < 0.7
 

@@ -32,7 +32,9 @@ class Calibration:
     cache: Path
     data_sha256: str
 
-    def cached(self, what: str, policy: Policy, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def cached(
+        self, what: str, policy: Policy, make: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
         """A result made once for each (model, data, method, decoding)."""
         key = sha256_of(
             [what, self.loaded.digest, self.data_sha256, type(policy).__name__, vars(policy)]

@@ -32,7 +32,9 @@ class Cell:
     process that died is free at once. `holder` beside it says who has it.
     """
 
-    def __init__(self, directory: Path, samples: Sequence[Sample], identity: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, samples: Sequence[Sample], identity: dict[str, Any]
+    ) -> None:
         self.directory, self.samples, self.identity = directory, samples, identity
         self.fingerprint = directory.name
         self._lock = FileLock(directory / ".lock")
@@ -104,9 +106,13 @@ class Cell:
     def records(self) -> dict[str, dict[str, Any]]:
         """sample_id -> its last record, for the samples of this cell that have one."""
         found = latest_records(self.records_path)
-        missing = [key for line in found.values() for key in ("error", "token_ids") if key not in line]
+        missing = [
+            key for line in found.values() for key in ("error", "token_ids") if key not in line
+        ]
         if missing:
-            raise BadInput(f"{self.records_path} holds lines without {missing[0]!r}; not a record file")
+            raise BadInput(
+                f"{self.records_path} holds lines without {missing[0]!r}; not a record file"
+            )
         return {s.sample_id: found[s.sample_id] for s in self.samples if s.sample_id in found}
 
     def pending(self) -> set[str]:
@@ -127,5 +133,3 @@ class Cell:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-

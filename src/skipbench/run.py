@@ -49,6 +49,7 @@ class Setup:
     timeout_s: float | None
     results_dir: Path
     overwrite: bool
+    noise_floor: bool = False
 
 
 @dataclass
@@ -58,6 +59,7 @@ class _Side:
     cell: Cell
     policy: Policy
     skip: float | None
+    batch_size: int
     engine: "Engine | None" = None
 
 
@@ -69,16 +71,21 @@ def run(setup: Setup) -> tuple[int, Path]:
     samples = _selected(setup)
     ours = _side(setup, samples, setup.policy, setup.skip)
     twin = None
+    dense = replace(setup, names=(*setup.names[:2], "dense"), method_config=_DENSE)
     if setup.twin != "off" and not isinstance(setup.policy, Dense):
-        dense = replace(setup, names=(*setup.names[:2], "dense"), method_config=_DENSE)
         twin = _side(dense, samples, Dense(), None)
-    sides = [side for side in (twin, ours) if side is not None]
+    floor = None
+    if setup.noise_floor:  # dense against itself, in batches of another size
+        other = max(1, setup.batch_size // 2) if setup.batch_size > 1 else 2
+        again = replace(dense, batch_size=other)
+        floor = _side(again, samples, Dense(), None)
+    sides = [side for side in (twin, ours, floor) if side is not None]
     if setup.twin == "find" and twin is not None:
         if not twin.cell.summary_path.exists():
             raise BadInput(
                 f"twin=find: there is no finished dense cell at {twin.cell.directory}; use twin=run"
             )
-        sides = [ours]
+        sides.remove(twin)
     code = COMPLETE
     try:
         for side in sides:
@@ -88,7 +95,11 @@ def run(setup: Setup) -> tuple[int, Path]:
         except KeyboardInterrupt:
             code = INTERRUPTED
         for side in sides:
-            code = max(code, _finish(setup, side.cell, twin.cell if twin and side is ours else None))
+            pair = ours if side is floor and isinstance(ours.policy, Dense) else twin
+            pair = None if side is pair else pair
+            code = max(code, _finish(setup, side.cell, pair.cell if pair else None))
+        if floor is not None:
+            _note_floor(ours.cell, floor.cell)
     finally:
         for side in sides:
             side.cell.close()
@@ -98,9 +109,20 @@ def run(setup: Setup) -> tuple[int, Path]:
 _DENSE = {"_target_": "skipbench.policies.base.Dense"}
 
 
+def _note_floor(cell: Cell, floor: Cell) -> None:
+    """How far dense differs from itself: what a difference to dense has to exceed."""
+    for path in (cell.summary_path, floor.summary_path):
+        if not path.exists():
+            return
+    made = read_json(floor.summary_path)
+    keep = ("fingerprint", "paired", "transitions")
+    found = {"batch_size": floor.identity["decides"]["batch_size"], **{k: made[k] for k in keep}}
+    write_json(cell.summary_path, {**read_json(cell.summary_path), "noise_floor": found})
+
+
 def _selected(setup: Setup) -> list[Sample]:
     samples = setup.task.samples(setup.split)
-    if setup.limit is not None and not 1 <= setup.limit:
+    if setup.limit is not None and not setup.limit >= 1:
         raise BadInput(f"limit={setup.limit} is not a whole number of at least 1")
     chosen = samples[: setup.limit]
     if not chosen:
@@ -140,7 +162,7 @@ def _side(setup: Setup, samples: list[Sample], policy: Policy, skip: float | Non
         "skip_unit": policy.unit,
     }
     path = setup.results_dir / task / model / method / fingerprint
-    return _Side(Cell(path, samples, identity), policy, skip)
+    return _Side(Cell(path, samples, identity), policy, skip, setup.batch_size)
 
 
 def _generate(setup: Setup, samples: list[Sample], sides: list[_Side]) -> None:
@@ -153,16 +175,14 @@ def _generate(setup: Setup, samples: list[Sample], sides: list[_Side]) -> None:
         if left:
             side.engine = _ready(setup, side, loaded)
     session = uuid.uuid4().hex[:12]
-    chunks = [
-        samples[start : start + setup.batch_size]
-        for start in range(0, len(samples), setup.batch_size)
-    ]
-    _warm_up(setup, chunks[0], sides)
+    _warm_up(setup, samples[0], sides)
     todo = sum(len(left) for left in pending)
+    smallest = min(side.batch_size for side in sides)
     with tqdm(total=todo, unit="sample", file=sys.stderr, dynamic_ncols=True) as bar:
-        for number, chunk in enumerate(chunks):
+        for number in range(-(-len(samples) // smallest)):
             # which side goes first alternates, so that drift falls on both alike
             for side, left in list(zip(sides, pending, strict=True))[:: 1 - 2 * (number % 2)]:
+                chunk = samples[number * side.batch_size : (number + 1) * side.batch_size]
                 wanted = [sample for sample in chunk if sample.sample_id in left]
                 if not wanted:
                     continue
@@ -181,13 +201,16 @@ def _ready(setup: Setup, side: _Side, loaded: "Loaded") -> "Engine":
     """The side's engine, calibrated; what calibration found goes into the manifest."""
     from skipbench.calibrate import SAMPLES, Calibration, calibrated
     from skipbench.engine.decode import Engine
+    from skipbench.engine.load import half_bytes
 
     side.policy.check(loaded.num_layers)
     if getattr(side.policy, "needs_influence", False) or side.skip is not None:
         split = setup.task.samples("calibration")[:SAMPLES]
         calibration = Calibration(
             loaded=loaded,
-            requests=[_request(loaded, setup, s, 0, []) for s in split],
+            requests=[
+                request for s in split if (request := _request(loaded, setup, s, 0, [])) is not None
+            ],
             decoding=setup.decoding,
             cache=setup.results_dir / "calibration",
             data_sha256=provenance.data_digest(split),
@@ -197,7 +220,10 @@ def _ready(setup: Setup, side: _Side, loaded: "Loaded") -> "Engine":
     method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
     asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0
     side.cell.update_manifest(
-        method=method, num_layers=loaded.num_layers, requests_skipping=asked
+        method=method,
+        num_layers=loaded.num_layers,
+        bytes_of=half_bytes(loaded),
+        requests_skipping=asked,
     )
     return engine
 
@@ -234,11 +260,11 @@ def _request(
     )
 
 
-def _warm_up(setup: Setup, chunk: Sequence[Sample], sides: list[_Side]) -> None:
+def _warm_up(setup: Setup, sample: Sample, sides: list[_Side]) -> None:
     """A few discarded tokens on each engine: the first calls of a process are slow."""
     for side in sides:
         if side.engine is not None:
-            request = _request(side.engine.loaded, setup, chunk[0], 0, [])
+            request = _request(side.engine.loaded, setup, sample, 0, [])
             if request is not None:
                 short = replace(setup.decoding, mode="forced_length", forced_length=4)
                 side.engine.generate([request], short)
@@ -348,9 +374,7 @@ def _score(task: Task, cell: Cell, records: dict[str, dict[str, Any]], forced: b
     new.replace(cell.scores_path)
 
 
-def _replies(
-    task: Task, sample: Sample, record: dict[str, Any], forced: bool
-) -> Iterator[Reply]:
+def _replies(task: Task, sample: Sample, record: dict[str, Any], forced: bool) -> Iterator[Reply]:
     for turn, text in enumerate(record["replies"]):
         prompt = task.prompt(sample, record["replies"][:turn])
         yield Reply(

@@ -66,6 +66,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         timeout_s=plain["sample_timeout_s"],
         results_dir=results_dir,
         overwrite=plain["overwrite"],
+        noise_floor=plain["noise_floor"],
     )
 
 
@@ -82,7 +83,7 @@ def _check_top(plain: dict[str, Any]) -> None:
     timeout = plain["sample_timeout_s"]
     if timeout is not None and (not isinstance(timeout, int | float) or timeout <= 0):
         raise BadInput(f"sample_timeout_s={timeout!r} is not a positive number of seconds or null")
-    for key in ("overwrite", "dry_run"):
+    for key in ("overwrite", "dry_run", "noise_floor"):
         if not isinstance(plain[key], bool):
             raise BadInput(f"{key}={plain[key]!r} is not true or false")
 

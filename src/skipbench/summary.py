@@ -75,6 +75,7 @@ def skip(records: Sequence[Json], manifest: Json) -> tuple[Json, Json]:
         "attn": 1 - total["attn_run"] / sites if sites else None,
         "block": both / sites if sites else None,
         "weight_bytes": 1 - total["weight_bytes"] / total["weight_bytes_dense"] if sites else None,
+        "weight_bytes_single": _single(total, manifest, sites),
         "decode_forwards": total.get("decode_forwards", 0),
         "caught_up": total.get("caught_up", 0),
     }
@@ -90,6 +91,17 @@ def skip(records: Sequence[Json], manifest: Json) -> tuple[Json, Json]:
         for half in ("ffn", "attn")
     }
     return decode, prefill
+
+
+def _single(total: Json, manifest: Json, sites: float) -> float | None:
+    """Weight bytes that each row would have saved by itself: what batch size 1 reads."""
+    if not sites:
+        return None
+    bytes_of, steps = manifest["bytes_of"], total["decode_forwards"]
+    read = sum(total[f"{half}_run"] * bytes_of[half] for half in ("attn", "ffn"))
+    read += total["readouts"] * bytes_of["head"]
+    dense = sites * (bytes_of["attn"] + bytes_of["ffn"]) + steps * bytes_of["head"]
+    return 1 - read / dense
 
 
 def _bits(packed: Json) -> np.ndarray:

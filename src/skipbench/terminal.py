@@ -103,6 +103,12 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
                 f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
                 f"McNemar p {accuracy['p_exact']:.3g}; detectable {accuracy['minimum_detectable']:.3f}"
             )
+    floor = summary.get("noise_floor", {}).get("paired", {}).get("accuracy")
+    if floor:
+        lines.append(
+            f"noise floor (dense at batch size {summary['noise_floor']['batch_size']}): accuracy "
+            f"{floor['difference']:+.3f}, {floor['lost']} lost, {floor['won']} won"
+        )
     lines += _speed_lines(speed, twin)
     return lines
 

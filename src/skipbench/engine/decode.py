@@ -24,8 +24,9 @@ class Decoding:
     """How the next token is chosen, and when a reply ends.
 
     `task`: sampled where the request names a temperature (what the benchmark prescribes), else
-    greedy. `sampled`: always, at `temperature`. `forced_length`: that many ids, end-of-sequence ignored. Sampling uses common random numbers:
-    the noise of a draw depends on (seed, sample, turn, step) alone, so twins share it.
+    greedy. `sampled`: always, at `temperature`. `forced_length`: greedy, that many ids, and
+    end-of-sequence ignored. Sampling uses common random numbers: the noise of a draw depends on
+    (seed, sample, turn, step) alone, so twins share it.
     """
 
     mode: Literal["task", "greedy", "sampled", "forced_length"] = "greedy"
@@ -193,6 +194,7 @@ class _Batch:
             counts["attn_run"] += ran[row][0] + caught_up[row][0]
             counts["ffn_run"] += ran[row][1] + caught_up[row][1]
             counts["caught_up"] += caught_up[row][1]
+            counts["readouts"] += counter.readouts
             counts["weight_bytes"] += share
             counts["weight_bytes_dense"] += full
             self.maps[i].append(counter.skipped[row])
@@ -224,7 +226,9 @@ class _Batch:
         if self.decoding.top_p < 1.0:
             ordered, order = logp.sort(descending=True)
             outside = ordered.exp().cumsum(-1) - ordered.exp() >= self.decoding.top_p
-            logp = logp.masked_fill(torch.zeros_like(outside).scatter(0, order, outside), -torch.inf)
+            logp = logp.masked_fill(
+                torch.zeros_like(outside).scatter(0, order, outside), -torch.inf
+            )
         return int((logp - noise.log()).argmax())
 
     def _accept(self, tokens: list[int]) -> None:
@@ -265,7 +269,7 @@ class _Batch:
 
 
 def _no_counts() -> dict[str, int | float]:
-    names = ("decode_forwards", "attn_run", "ffn_run", "caught_up")
+    names = ("decode_forwards", "attn_run", "ffn_run", "caught_up", "readouts")
     counts: dict[str, int | float] = dict.fromkeys(names, 0)
     return counts | {"weight_bytes": 0.0, "weight_bytes_dense": 0.0}
 

@@ -62,7 +62,8 @@ class Counter:
         self.ran = torch.zeros(rows, 2, dtype=torch.long, device=device)
         self.caught_up = torch.zeros(rows, 2, dtype=torch.long, device=device)
         self.skipped = torch.zeros(rows, num_layers, 2, dtype=torch.bool, device=device)
-        self.bytes_read = 0
+        self.bytes_read = 0  # by the union of rows
+        self.readouts = 0  # logits asked for, the final ones included
 
 
 class Forward:
@@ -91,6 +92,7 @@ class Forward:
     def readout(self, x: Tensor) -> Tensor:
         """Logits of a residual stream; each call reads the whole output matrix."""
         self.counter.bytes_read += self.head_bytes
+        self.counter.readouts += 1
         return self.head(self.model.norm(x))
 
     def __call__(self, ids: Tensor, slots: slice, step: int) -> Tensor:
@@ -128,9 +130,7 @@ class Forward:
             elif skipped.all():
                 skipped = True
         if skipped is not False:
-            self.counter.skipped[:, site.layer, half] = (
-                True if skipped is True else skipped[:, -1]
-            )
+            self.counter.skipped[:, site.layer, half] = True if skipped is True else skipped[:, -1]
         run = self._attention_half if half == 0 else self._ffn_half
         y = run(site.layer, x, skipped)
         if self.observes:
@@ -303,7 +303,9 @@ class Behind:
     def __init__(self, rows: int, slots: int, loaded: Loaded) -> None:
         config, device = loaded.model.config, loaded.device
         self.top = loaded.num_layers
-        self.x = torch.zeros(rows, slots, config.hidden_size, dtype=loaded.model.dtype, device=device)
+        self.x = torch.zeros(
+            rows, slots, config.hidden_size, dtype=loaded.model.dtype, device=device
+        )
         self.next_layer = torch.full((rows, slots), self.top, device=device)
 
     def leave(self, layer: int, x: Tensor, rows: Rows, slots: slice) -> None:

@@ -106,7 +106,8 @@ def load(spec: ModelSpec) -> Loaded:
         ) from None
     if spec.template:
         tokenizer.chat_template = spec.template
-    model.eval().requires_grad_(False).to(device)
+    model.eval().requires_grad_(False)
+    torch.nn.Module.to(model, device)
     settings = model.generation_config
     return Loaded(
         model=model,
@@ -174,9 +175,11 @@ def _checked_penalty(settings: Any, spec: ModelSpec) -> float:
 def _windows(config: Any) -> tuple[int | None, ...]:
     """Sliding windows: all blocks of Mistral where set; of Qwen those whose type says so."""
     window = getattr(config, "sliding_window", None)
-    types = getattr(config, "layer_types", None) or [
-        "sliding_attention" if config.model_type == "mistral" else "full_attention"
-    ] * config.num_hidden_layers
+    types = (
+        getattr(config, "layer_types", None)
+        or ["sliding_attention" if config.model_type == "mistral" else "full_attention"]
+        * config.num_hidden_layers
+    )
     return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
@@ -193,6 +196,16 @@ def chat_ids(loaded: Loaded, messages: list[dict[str, str]]) -> list[int]:
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
     return list(encoded["input_ids"])
+
+
+def half_bytes(loaded: Loaded) -> dict[str, float]:
+    """Weight bytes of the attention and the FFN of a block (the mean over blocks), and of the head."""
+    blocks = loaded.model.model.layers
+    return {
+        "attn": sum(weight_bytes(block.self_attn) for block in blocks) / len(blocks),
+        "ffn": sum(weight_bytes(block.mlp) for block in blocks) / len(blocks),
+        "head": weight_bytes(loaded.model.lm_head),
+    }
 
 
 def weight_bytes(module: nn.Module) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 
@@ -42,10 +42,17 @@ class Difference:
     clusters: int
 
 
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """95 % Wilson interval of a proportion; `n` may be an effective sample size."""
+    low, high = proportion_confint(successes, n, method="wilson")
+    return float(low), float(high)  # type: ignore[arg-type]
+
+
 def _by_cluster(values: Floats, clusters: Sequence[str]) -> tuple[Floats, Floats]:
     """Sum and count of each cluster."""
     _, index = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.bincount(index, weights=values), np.bincount(index).astype(float)
+    sums = np.bincount(index, weights=values).astype(np.float64)
+    return sums, np.bincount(index).astype(np.float64)
 
 
 def clustered_error(values: Floats, clusters: Sequence[str]) -> tuple[float, int]:
@@ -74,8 +81,7 @@ def mean_interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
         effective = float(groups)
         if spread > 0 and groups > 1 and error > 0:
             effective = len(data) / max(1.0, error**2 / spread)
-        low, high = proportion_confint(mean * effective, effective, method="wilson")
-        return Interval(mean, float(low), float(high))
+        return Interval(mean, *wilson(mean * effective, effective))
     if groups < 2:
         return Interval(mean, float("-inf"), float("inf"))
     half = float(stats.t.ppf(0.975, groups - 1)) * error
@@ -93,7 +99,7 @@ def paired_difference(
         half = error = float("inf")
     elif error == 0:
         # nothing differs in any cluster: the upper Wilson limit of 0 out of G bounds the change
-        half = float(proportion_confint(0, groups, method="wilson")[1])
+        half = wilson(0, groups)[1]
         error = half / 1.96
     else:
         half = float(stats.t.ppf(0.975, groups - 1)) * error
@@ -106,7 +112,7 @@ def paired_difference(
         low=mean - half,
         high=mean + half,
         p=permutation_p(delta, clusters, seed),
-        p_exact=float(mcnemar(table, exact=True).pvalue) if binary else None,
+        p_exact=mcnemar_p(table) if binary else None,
         lost=lost if binary else None,
         won=won if binary else None,
         minimum_detectable=float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error,
@@ -131,6 +137,11 @@ def permutation_p(delta: Floats, clusters: Sequence[str], seed: int) -> float:
         rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)
+
+
+def mcnemar_p(table: list[list[int]]) -> float:
+    """Exact two-sided McNemar test of a 2 × 2 table of paired answers."""
+    return float(mcnemar(table, exact=True).pvalue)  # type: ignore[attr-defined]
 
 
 def ratio_interval(method: Sequence[float], dense: Sequence[float]) -> Interval | None:

@@ -26,7 +26,7 @@ class Sublayer(StrEnum):
 
 
 class Site(NamedTuple):
-    """Where a decision falls: block `layer` (from 0), half, and step (0 = prefill, t = t-th decode forward)."""
+    """Where a decision falls: block `layer` (from 0), half, step (0: prefill, t: t-th decode)."""
 
     layer: int
     sublayer: Sublayer

@@ -35,8 +35,9 @@ def _read(question: Any, source: Path, number: int) -> Sample:
         text = question["RawQuestion"]
         names = [str(name) for name in question["Parses"][0]["Answers"][0]["AnswersName"]]
         identity = str(question["Question-ID"])
-        assert isinstance(text, str) and names
-    except (KeyError, IndexError, TypeError, AssertionError) as error:
+        if not isinstance(text, str) or not names:
+            raise TypeError("no text, or no answer")
+    except (KeyError, IndexError, TypeError) as error:
         raise BadInput(
             f"{source}: Questions[{number}] does not follow the schema ({type(error).__name__}: "
             f"{error}); needed: Question-ID, RawQuestion, Parses[0].Answers[0].AnswersName"

@@ -83,9 +83,7 @@ def make(
 ) -> tuple[list[str], list[str]]:
     """Turns and references of one dialogue, with people the given split may ask about."""
     if category == "reasoning":
-        people = [
-            e.name for e in world.of_type("person") if e.split == split and e.tier == "head"
-        ]
+        people = [e.name for e in world.of_type("person") if e.split == split and e.tier == "head"]
         return reasoning(world, people, rng)
     hero, other = rng.sample(strangers, 2)
     if category == "extraction":
