@@ -74,9 +74,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalL
         num_key_value_heads=SHAPE["heads"],
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,  # type: ignore[arg-type]
+        eos_token_id=tokenizer.eos_token_id,  # type: ignore[arg-type]
+        pad_token_id=tokenizer.pad_token_id,  # type: ignore[arg-type]
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():  # the residual stream should not grow with depth at the start
@@ -210,82 +210,106 @@ def schedule(step: int, steps: int) -> float:
     return min((step + 1) / WARM_UP_STEPS, 1.0, 2 * (1 - step / steps))
 
 
-def train(options: argparse.Namespace) -> None:
-    torch.set_num_threads(options.threads)
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    world = build()
-    corpus = Corpus(world)
-    tokenizer = make_tokenizer(tokenizer_texts(world))
-    tokenizer.save_pretrained(out)
-    encode = Encoder(tokenizer)
-    model = make_model(tokenizer, options.seed)
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    muon = Muon(matrices, options.lr, weight_decay=0.1)
-    adamw = torch.optim.AdamW(others, lr=options.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    step = seen = index = 0
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        adamw.load_state_dict(state["adamw"])
-        muon.buffers = state["muon"]
-        step, seen, index = state["step"], state["seen"], state["index"]
-        print(f"goes on from step {step}", file=sys.stderr)
-    validation = validation_sets(60)
-    started, first = time.time(), step
-    average = 0.0
-    while step < options.steps:
-        progress = step / options.steps
+class Trainer:
+    """The state of a run: what a checkpoint holds, and how one step changes it."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.out = options, Path(options.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        world = build()
+        self.corpus = Corpus(world)
+        tokenizer = make_tokenizer(tokenizer_texts(world))
+        tokenizer.save_pretrained(self.out)
+        self.encode = Encoder(tokenizer)
+        self.model = make_model(tokenizer, options.seed)
+        named = list(self.model.named_parameters())
+        matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in named if p.ndim != 2 or "embed" in name]
+        self.muon = Muon(matrices, options.lr, weight_decay=0.1)
+        self.adamw = torch.optim.AdamW(
+            others, lr=options.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0
+        )
+        self.step = self.seen = self.index = 0
+        self.checkpoint = self.out / "checkpoint.pt"
+
+    def resume(self) -> None:
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.adamw.load_state_dict(state["adamw"])
+            self.muon.buffers = state["muon"]
+            self.step, self.seen, self.index = state["step"], state["seen"], state["index"]
+            print(f"goes on from step {self.step}", file=sys.stderr)
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "adamw": self.adamw.state_dict(),
+            "muon": self.muon.buffers,
+            "step": self.step,
+            "seen": self.seen,
+            "index": self.index,
+        }
+        new = self.checkpoint.with_suffix(".new")
+        torch.save(state, new)
+        new.replace(self.checkpoint)
+
+    def documents(self) -> tuple[list[tuple[list[int], list[bool]]], int]:
+        """Encoded documents of the next step and their number of tokens."""
         encoded, tokens = [], 0
-        while tokens < options.batch_tokens:
-            encoded.append(encode(corpus.document(index, progress)))
+        while tokens < self.options.batch_tokens:
+            progress = self.step / self.options.steps
+            encoded.append(self.encode(self.corpus.document(self.index, progress)))
             tokens += len(encoded[-1][0])
-            index += 1
+            self.index += 1
+        return encoded, tokens
+
+    def advance(self) -> float:
+        """One step; returns the loss per learned token in nats."""
+        encoded, tokens = self.documents()
         learned = sum(sum(mask[1:]) for _, mask in encoded)
         loss = 0.0
         for ids, mask in batches(encoded):
-            logits, targets = learned_logits(model, ids, mask)
+            logits, targets = learned_logits(self.model, ids, mask)
             part = nn.functional.cross_entropy(logits, targets, reduction="sum") / learned
             part.backward()
             loss += part.item()
-        scale = schedule(step, options.steps)
-        for group in adamw.param_groups:
-            group["lr"] = options.adamw_lr * scale
-        muon.step(scale)
-        adamw.step()
-        model.zero_grad(set_to_none=True)
-        step, seen = step + 1, seen + tokens
+        scale = schedule(self.step, self.options.steps)
+        for group in self.adamw.param_groups:
+            group["lr"] = self.options.adamw_lr * scale
+        self.muon.step(scale)
+        self.adamw.step()
+        self.model.zero_grad(set_to_none=True)
+        self.step, self.seen = self.step + 1, self.seen + tokens
+        return loss
+
+
+def train(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    trainer = Trainer(options)
+    trainer.resume()
+    validation = validation_sets(60)
+    started, first, average = time.time(), trainer.step, 0.0
+    while trainer.step < options.steps:
+        loss = trainer.advance()
+        step = trainer.step
         average = loss if step == first + 1 else 0.97 * average + 0.03 * loss
         if step % 20 == 0:
-            pace = (time.time() - started) / (step - first)
-            left = (options.steps - step) * pace / 60
-            print(
-                f"step {step}/{options.steps} loss {average:.3f} tokens {seen} left {left:.0f} min",
-                file=sys.stderr,
-                flush=True,
-            )
+            left = (options.steps - step) * (time.time() - started) / (step - first) / 60
+            progress = f"step {step}/{options.steps} loss {average:.3f} left {left:.0f} min"
+            print(progress, file=sys.stderr, flush=True)
         if step % options.every == 0 or step == options.steps:
-            model.eval()
-            scores = {name: round(exact(model, encode, d), 3) for name, d in validation.items()}
-            model.train()
-            line = {"step": step, "tokens": seen, "loss": round(average, 4), **scores}
-            with (out / "history.jsonl").open("a") as log:
+            trainer.save()
+            trainer.model.eval()
+            scores = {n: exact(trainer.model, trainer.encode, d) for n, d in validation.items()}
+            trainer.model.train()
+            line = {"step": step, "tokens": trainer.seen, "loss": average, **scores}
+            line = {k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}
+            with (trainer.out / "history.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, file=sys.stderr, flush=True)
-            state = {
-                "model": model.state_dict(),
-                "adamw": adamw.state_dict(),
-                "muon": muon.buffers,
-                "step": step,
-                "seen": seen,
-                "index": index,
-            }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
-    model.save_pretrained(out)
-    print(out.resolve())
+    trainer.model.save_pretrained(trainer.out)
+    print(trainer.out.resolve())
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
     )
     _check_top(plain)
     if plain["task"]["data"] == "auto":
-        plain["task"]["data"] = plain["model"]["data"]
+        plain["task"]["data"] = _data_of(plain["model"]["data"], choices["task"])
     task_config, method_config = dict(plain["task"]), dict(plain["method"])
     task = _build(task_config, "task")
     policy = _build(method_config, "method")
@@ -68,6 +68,14 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         overwrite=plain["overwrite"],
         noise_floor=plain["noise_floor"],
     )
+
+
+def _data_of(model_data: str, task: str) -> str:
+    """What `auto` stands for: the closed world for the model that knows it, else published data."""
+    if model_data == "world":
+        return "world"
+    published = {"factoid": "freebaseqa", "summarization": "cnn_dailymail", "mtbench": "mtbench"}
+    return published.get(task, model_data)
 
 
 def _check_top(plain: dict[str, Any]) -> None:

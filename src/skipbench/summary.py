@@ -13,7 +13,15 @@ from skipbench.records import unpack_map
 
 Json = dict[str, Any]
 Values = dict[str, dict[str, float | None]]  # metric -> sample_id -> value
-_BY_GROUP = ("accuracy", "accuracy_contains", "hallucination_rate", "abstention_rate")
+_BY_GROUP = (
+    "rougeL",
+    "fact_recall",
+    "collapse_rate",
+    "accuracy",
+    "accuracy_contains",
+    "hallucination_rate",
+    "abstention_rate",
+)
 
 
 def values_of(scores: Sequence[Json]) -> Values:

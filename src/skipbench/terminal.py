@@ -13,6 +13,7 @@ _ROWS = (
     ("accuracy", "accuracy (strict)"),
     ("accuracy_contains", "accuracy (contains)"),
     ("accuracy_llmkick", "accuracy (LLM-KICK)"),
+    ("rougeL", "ROUGE-L"),
     ("fact_recall", "facts told"),
     ("fact_precision", "facts right of those told"),
     ("hallucination_rate", "hallucination"),
@@ -57,9 +58,13 @@ def _quality(summary: dict[str, Any], twin: dict[str, Any] | None) -> Table:
 
 def _wanted(summary: dict[str, Any]) -> list[tuple[str, str]]:
     found = [(metric, label) for metric, label in _ROWS if metric in summary["metrics"]]
-    groups = [m for m in summary["metrics"] if m.startswith("accuracy.")]
-    at = 1
-    return found[:at] + [(m, f"  {m.split('.', 1)[1]}") for m in groups] + found[at:]
+    rows: list[tuple[str, str]] = []
+    for metric, label in found:
+        rows.append((metric, label))
+        if metric in ("accuracy", "rougeL"):
+            parts = [m for m in summary["metrics"] if m.startswith(f"{metric}.")]
+            rows += [(m, f"  {m.split('.', 1)[1]}") for m in parts]
+    return rows
 
 
 def _with_interval(metric: dict[str, Any], part: bool = False) -> str:

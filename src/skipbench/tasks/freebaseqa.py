@@ -1,12 +1,12 @@
 """FreebaseQA in its released JSON schema, from a local file or from its owners' repository."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from skipbench.records import BadInput, Sample
+from skipbench.tasks.fetch import fetched
 
 # where the owners publish it; the digest of what came is recorded in every manifest
 _SOURCE = "https://raw.githubusercontent.com/kelvin-jiang/FreebaseQA/d16aae5/FreebaseQA-{part}.json"
@@ -61,25 +61,4 @@ def _find(part: str, path: str | None) -> Path:
     if local:
         for found in sorted(Path(local).rglob(name)):
             return found
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skipbench" / name
-    if not cache.exists():
-        _fetch(_SOURCE.format(part=part), cache)
-    return cache
-
-
-def _fetch(url: str, target: Path) -> None:
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(url, timeout=20) as answer:
-            body = answer.read()
-    except (URLError, OSError) as error:
-        raise BadInput(
-            f"task.data=freebaseqa cannot be fetched ({getattr(error, 'reason', error)}); give a "
-            f"local copy with task.path=FILE or SKIPBENCH_DATA=DIR (file name {target.name})"
-        ) from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_suffix(f".{hashlib.sha256(body).hexdigest()[:8]}.new")
-    new.write_bytes(body)
-    new.replace(target)
+    return fetched(_SOURCE.format(part=part), name, sha256=None)

@@ -1,0 +1,102 @@
+"""Multi-turn conversations: MT-Bench, the 80 Vicuna questions, and the closed world's dialogues.
+
+Temperatures by category as FastChat's llm_judge sets them (lm-sys/FastChat at 0e6d3e4). The second
+turn is asked after the model's own first reply. The 80 single-turn Vicuna questions are what the
+paper's figures on conversations used (LLM-KICK's file has the same texts).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skipbench.metrics import answers, collapse
+from skipbench.records import BadInput, Sample, Score
+from skipbench.tasks import fastchat
+from skipbench.tasks.base import Prompt, Reply
+from skipbench.world import dialogues, questions
+from skipbench.world.facts import SPLITS, build
+
+TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+_OTHER = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class MTBench:
+    """`data`: world, mtbench or vicuna80; `chat` is always on: a conversation needs a template."""
+
+    data: str = "world"
+    path: str | None = None
+    max_new_tokens: int = 1024
+
+    name = "mtbench"
+
+    def __post_init__(self) -> None:
+        if self.data not in ("world", "mtbench", "vicuna80"):
+            raise BadInput(f"task.data={self.data!r} is not one of auto, world, mtbench, vicuna80")
+        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
+            raise BadInput(f"task.max_new_tokens={self.max_new_tokens!r} is no positive number")
+        if self.path is not None and not Path(self.path).exists():
+            raise BadInput(f"task.path={self.path!r} does not exist")
+
+    def samples(self, split: str) -> list[Sample]:
+        if split not in SPLITS:
+            raise BadInput(f"split={split!r} is not one of {', '.join(SPLITS)}")
+        if self.data != "world":
+            return fastchat.samples(self.data, split, self.path)
+        items = questions.shuffled(dialogues.dialogues(build(), split), build().seed)
+        return [
+            Sample(
+                sample_id=item.item_id,
+                cluster=item.cluster,
+                turns=item.turns,
+                references=item.references,
+                meta=item.meta,
+            )
+            for item in items
+        ]
+
+    def prompt(self, sample: Sample, replies: Sequence[str]) -> Prompt | None:
+        if len(replies) == len(sample.turns):
+            return None
+        messages = []
+        for turn, reply in zip(sample.turns, replies, strict=False):
+            messages.append({"role": "user", "content": turn})
+            messages.append({"role": "assistant", "content": reply})
+        messages.append({"role": "user", "content": sample.turns[len(replies)]})
+        if self.data == "world":
+            return Prompt(messages=messages, max_new_tokens=64)
+        heat = TEMPERATURES.get(sample.meta["category"], _OTHER)
+        return Prompt(messages=messages, max_new_tokens=self.max_new_tokens, temperature=heat)
+
+    def groups(self, sample: Sample) -> list[str]:
+        return [sample.meta["category"]]
+
+    def score(self, sample: Sample, replies: Sequence[Reply]) -> Iterator[Score]:
+        for turn, reply in enumerate(replies):
+            fired = collapse.detect(reply.text, reply.token_ids, reply.finish_reason, reply.forced)
+            measured: dict[str, float | None] = {
+                "collapse_rate": float(any(fired.values())),
+                "abstention_rate": float(answers.abstains(reply.text)),
+                "hallucination_rate": None,  # no list of what would be made up
+                "accuracy": None,
+                "accuracy_contains": None,
+            }
+            if self.data == "world":
+                references = sample.references[turn]
+                measured["accuracy"] = float(answers.matches(reply.text, references))
+                measured["accuracy_contains"] = float(answers.contains(reply.text, references))
+            measured |= {f"collapse.{kind}": float(value) for kind, value in fired.items()}
+            for metric, value in measured.items():
+                reason = None if value is not None else "this data set has no checkable reference"
+                yield Score(
+                    sample_id=sample.sample_id, turn=turn, metric=metric, value=value, reason=reason
+                )
