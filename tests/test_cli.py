@@ -223,6 +223,8 @@ BAD = [
     (("model=hf", "task.data=world"), "model.path"),
     (("model=hf", "task.data=world", "model.path=/no/such/model"), "no/such/model"),
     (("sample_timeout_s=-3",), "sample_timeout_s=-3"),
+    (("model.revision=60e1234",), "quote it"),
+    (("dry_run=perhaps",), "dry_run='perhaps'"),
 ]
 
 
@@ -336,6 +338,14 @@ def test_a_failing_sample_is_recorded_and_retried(cli, monkeypatch):
     ran = cli(*SMALL, "method=dense")
     assert ran.code == 0
     assert read_json(cell_of(ran) / "summary.json")["errors"] == {}
+
+
+def test_a_dry_run_says_what_it_would_do(cli, tmp_path):
+    ran = cli(*SMALL, "method=layerdrop", "dry_run=true")
+    assert ran.code == 0
+    assert "dense: 24 of 24 samples" in ran.out
+    assert "layerdrop: 24 of 24 samples" in ran.out
+    assert not list(tmp_path.rglob("records.jsonl"))
 
 
 def test_show_and_ls(cli, capsys, monkeypatch):

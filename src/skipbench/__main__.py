@@ -100,7 +100,8 @@ def _run(config: Any) -> tuple[int, Path]:
     from skipbench.run import run
 
     code, directory = run(setup)
-    show_summary(directory)
+    if not setup.dry_run:
+        show_summary(directory)
     return code, directory
 
 

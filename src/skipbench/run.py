@@ -50,6 +50,7 @@ class Setup:
     results_dir: Path
     overwrite: bool
     noise_floor: bool = False
+    dry_run: bool = False
 
 
 @dataclass
@@ -71,7 +72,12 @@ def run(setup: Setup) -> tuple[int, Path]:
     samples = _selected(setup)
     ours = _side(setup, samples, setup.policy, setup.skip)
     twin = None
-    dense = replace(setup, names=(*setup.names[:2], "dense"), method_config=_DENSE)
+    dense = replace(
+        setup,
+        names=(*setup.names[:2], "dense"),
+        method_config=_DENSE,
+        config={**setup.config, "method": _DENSE, "skip": None},
+    )
     if setup.twin != "off" and not isinstance(setup.policy, Dense):
         twin = _side(dense, samples, Dense(), None)
     floor = None
@@ -86,6 +92,9 @@ def run(setup: Setup) -> tuple[int, Path]:
                 f"twin=find: there is no finished dense cell at {twin.cell.directory}; use twin=run"
             )
         sides.remove(twin)
+    if setup.dry_run:
+        _tell_plan(setup, sides)
+        return COMPLETE, ours.cell.directory
     code = COMPLETE
     try:
         for side in sides:
@@ -107,6 +116,21 @@ def run(setup: Setup) -> tuple[int, Path]:
 
 
 _DENSE = {"_target_": "skipbench.policies.base.Dense"}
+
+
+def _tell_plan(setup: Setup, sides: list[_Side]) -> None:
+    """What a run would do, without a model: samples and the most tokens they can ask for."""
+    for side in sides:
+        pending = side.cell.pending()
+        prompts = [setup.task.prompt(s, []) for s in side.cell.samples if s.sample_id in pending]
+        limit = sum(p.max_new_tokens for p in prompts if p is not None)
+        if setup.decoding.mode == "forced_length":
+            limit = setup.decoding.forced_length * len(prompts)
+        method = side.cell.identity["method_name"]
+        print(
+            f"{method}: {len(pending)} of {len(side.cell.samples)} samples to do, at most {limit} "
+            f"new tokens in the first turn, in {side.cell.directory}"
+        )
 
 
 def _note_floor(cell: Cell, floor: Cell) -> None:

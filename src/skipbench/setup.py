@@ -67,6 +67,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         results_dir=results_dir,
         overwrite=plain["overwrite"],
         noise_floor=plain["noise_floor"],
+        dry_run=plain["dry_run"],
     )
 
 
@@ -88,6 +89,9 @@ def _check_top(plain: dict[str, Any]) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise BadInput(f"{key}={value!r} is not a whole number of at least {low}")
+    revision = plain["model"]["revision"]
+    if revision is not None and not isinstance(revision, str):
+        raise BadInput(f"model.revision={revision!r} was read as a number; quote it: \"'60e1234'\"")
     timeout = plain["sample_timeout_s"]
     if timeout is not None and (not isinstance(timeout, int | float) or timeout <= 0):
         raise BadInput(f"sample_timeout_s={timeout!r} is not a positive number of seconds or null")
@@ -169,6 +173,11 @@ def _from_cell(
         for r in records
         if r["error"] is None
     }
+    phase = manifest["method"].get("phase", "decode")
+    if phase != "decode":
+        raise BadInput(
+            f"method.cell={str(source)!r} skipped with phase={phase}; maps cover decode alone"
+        )
     kv = manifest["method"].get("kv", "none")
     found = {**method_config, "cell": manifest["fingerprint"], "kv": kv}
     return replace(policy, maps=maps, kv=kv), found
