@@ -8,7 +8,7 @@ First the cells, with one command each (DIR is their results_dir):
     python -m skipbench results_dir=DIR method=dense task=summarization
     python -m skipbench results_dir=DIR method=dense task=mtbench
     python -m skipbench -m results_dir=DIR task=factoid method=layerdrop method.order=given \\
-        method.part=ffn 'method.blocks=[0],[1],[2],[3],[4],[5],[6],[7],[8],[9],[10],[11],[12],[13],[14],[15]'
+        method.part=ffn method.blocks=$(python -c "print(','.join(f'[{i}]' for i in range(16)))")
 """
 
 import argparse

@@ -8,12 +8,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import absl.logging
 import pytest
 import torch
 
 from skipbench.engine.load import Loaded, ModelSpec, load
 
 torch.set_num_threads(1)
+
+# rouge_score brings absl, whose handler closes the stream it was made with when Hydra sets logging
+# up; pytest's captured stderr must not be that stream
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 LAYERS = 6

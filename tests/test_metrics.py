@@ -28,7 +28,7 @@ CITIES = ["Brakport", "Zelford", "Quinholm"]
     ],
 )
 def test_every_reply_has_one_outcome(reply, outcome, held):
-    fired = any(collapse.detect(reply, [], "stop", forced=False).values())
+    fired = collapse.detect(reply, [], "stop", forced=False).any
     found = answers.outcome(reply, REFERENCE, ["Brakport"], CITIES[1:], fired)
     assert found == outcome
     assert answers.contains(reply, ["Brakport"]) == held
@@ -89,8 +89,8 @@ def test_ordinary_text_does_not_loop(text):
 
 
 def test_never_stopped_means_nothing_under_forced_length():
-    assert collapse.detect("some words", [], "length", forced=False)["never_stopped"]
-    assert not any(collapse.detect("some words", [], "length", forced=True).values())
+    assert collapse.detect("some words", [], "length", forced=False).fired["never_stopped"]
+    assert not collapse.detect("some words", [], "length", forced=True).any
 
 
 def test_a_right_value_in_a_loop_is_collapsed_and_contains():

@@ -25,6 +25,8 @@ from skipbench.tasks.base import Prompt, Reply, Task
 if TYPE_CHECKING:
     from skipbench.engine.decode import Decoding, Engine, Generation, Request
     from skipbench.engine.load import Loaded, ModelSpec
+    from skipbench.judges.base import Judge
+    from skipbench.judges.grading import Graded
 
 COMPLETE, SAMPLE_FAILED, BAD_INPUT, NOTHING_SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -49,6 +51,9 @@ class Setup:
     timeout_s: float | None
     results_dir: Path
     overwrite: bool
+    judge: "Judge | None" = None
+    judge_mode: str = "single"
+    judge_rubric: str | None = None
     noise_floor: bool = False
     dry_run: bool = False
 
@@ -373,9 +378,17 @@ def _finish(setup: Setup, cell: Cell, twin: Cell | None) -> int:
         reasons = sorted({str(r["error"]) for r in records.values()}) or ["nothing was generated"]
         print(f"no sample of {cell.directory} was answered: {reasons[0]}", file=sys.stderr)
         return SAMPLE_FAILED
-    _score(setup.task, cell, records, setup.decoding.mode == "forced_length")
+    lines = list(_task_scores(setup, cell, records))
+    judged = _judged(setup, cell, records, twin)
+    if judged is not None:
+        lines += [vars(score) for score in judged.scores]
+    new = cell.scores_path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    append_lines(new, lines)
+    new.replace(cell.scores_path)
     groups = {sample.sample_id: setup.task.groups(sample) for sample in cell.samples}
     made = summary.summarise(cell, groups, twin)
+    made["judge"] = None if judged is None else judged.judge
     write_json(cell.summary_path, made)
     if made["status"] in ("complete", "nothing_skipped"):
         cell.update_manifest(finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -383,19 +396,34 @@ def _finish(setup: Setup, cell: Cell, twin: Cell | None) -> int:
     return codes.get(made["status"], SAMPLE_FAILED)
 
 
-def _score(task: Task, cell: Cell, records: dict[str, dict[str, Any]], forced: bool) -> None:
-    """Scores of all answered samples, written anew: scoring is cheap and needs no model."""
-    lines = []
+def _task_scores(
+    setup: Setup, cell: Cell, records: dict[str, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The task's own scores of all answered samples: cheap, and without a model."""
+    forced = setup.decoding.mode == "forced_length"
     for sample in cell.samples:
         record = records.get(sample.sample_id)
-        if record is None or record["error"] is not None:
-            continue
-        replies = list(_replies(task, sample, record, forced))
-        lines += [vars(score) for score in task.score(sample, replies)]
-    new = cell.scores_path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    append_lines(new, lines)
-    new.replace(cell.scores_path)
+        if record is not None and record["error"] is None:
+            replies = list(_replies(setup.task, sample, record, forced))
+            yield from (vars(score) for score in setup.task.score(sample, replies))
+
+
+def _judged(
+    setup: Setup, cell: Cell, records: dict[str, dict[str, Any]], twin: Cell | None
+) -> "Graded | None":
+    """What the judge says; its cache makes repeating this free."""
+    if setup.judge is None:
+        return None
+    from skipbench.judges.grading import graded, questions
+
+    def replies_of(some: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+        return {key: r["replies"] for key, r in some.items() if r["error"] is None}
+
+    dense = replies_of(twin.records()) if twin is not None else {}
+    asked = list(
+        questions(setup.judge_mode, cell.samples, replies_of(records), dense, setup.judge_rubric)
+    )
+    return graded(setup.judge, asked, cell.samples) if asked else None
 
 
 def _replies(task: Task, sample: Sample, record: dict[str, Any], forced: bool) -> Iterator[Reply]:

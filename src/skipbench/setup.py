@@ -54,6 +54,9 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
             device=plain["device"],
         ),
         decoding=_decoding(plain, Decoding),
+        judge=_judge(plain, names[0], results_dir),
+        judge_mode=_judge_mode(plain["judge"]["mode"], names[0]),
+        judge_rubric=plain["judge"].get("rubric"),
         names=names,
         task_config=task_config,
         method_config={k: v for k, v in method_config.items() if k != "skip"},
@@ -139,6 +142,43 @@ def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float
             )
         return None
     return float(skip)
+
+
+def _judge(plain: dict[str, Any], task: str, results_dir: Path) -> Any:
+    """The judge, or None. `auto`: rules for closed-world conversations, which have references."""
+    config = dict(plain["judge"])
+    kind = config.pop("kind")
+    if kind == "auto":
+        kind = "reference" if (task, plain["task"]["data"]) == ("mtbench", "world") else "none"
+    if kind == "none":
+        return None
+    if kind == "reference":
+        from skipbench.judges.reference import ReferenceJudge
+
+        return ReferenceJudge()
+    from skipbench.judges.api import ApiJudge
+    from skipbench.judges.cache import Cache
+
+    fields = {key: value for key, value in config.items() if key not in ("mode", "rubric")}
+    if config.get("rubric"):
+        from skipbench.judges.base import rubric
+
+        rubric(config["rubric"])
+    cache = Cache(results_dir / "judge_cache")
+    try:
+        return ApiJudge(**fields, cache=cache, network=kind == "openai")
+    except TypeError as error:
+        raise BadInput(f"judge: {error}") from None
+
+
+def _judge_mode(mode: str, task: str) -> str:
+    from skipbench.judges.grading import MODES
+
+    if mode == "auto":
+        return "summary" if task == "summarization" else "single"
+    if mode not in MODES:
+        raise BadInput(f"judge.mode={mode!r} is not one of auto, {', '.join(MODES)}")
+    return mode
 
 
 def _decoding(plain: dict[str, Any], kind: type) -> Any:

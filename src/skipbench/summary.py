@@ -15,6 +15,8 @@ Json = dict[str, Any]
 Values = dict[str, dict[str, float | None]]  # metric -> sample_id -> value
 _BY_GROUP = (
     "rougeL",
+    "reference_score",
+    "judge_score",
     "fact_recall",
     "collapse_rate",
     "accuracy",
@@ -50,7 +52,18 @@ def metrics(values: Values, cell: Cell, groups: Mapping[str, Sequence[str]]) -> 
             for name in names:
                 members = [s for s in clusters if name in groups.get(s, ())]
                 made[f"{metric}.{name}"] = _metric(by, members, clusters)
+    for metric in made:
+        if metric.startswith("judge"):
+            graded = metric.startswith(("judge_score", "judge."))
+            made[metric] = _bounds(made[metric], (1.0, 10.0) if graded else (0.0, 1.0))
     return made
+
+
+def _bounds(made: Json, scale: tuple[float, float]) -> Json:
+    """A judged mean with what it would be if all unscored items had the worst, or best, score."""
+    total, n, unscored = (made["value"] or 0.0) * made["n"], made["n"], made["unscored"]
+    low, high = ((total + unscored * x) / (n + unscored) if n + unscored else None for x in scale)
+    return {**made, "worst_case": low, "best_case": high}
 
 
 def _metric(by: dict[str, float | None], members: list[str], clusters: Mapping[str, str]) -> Json:

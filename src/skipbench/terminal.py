@@ -16,6 +16,9 @@ _ROWS = (
     ("rougeL", "ROUGE-L"),
     ("fact_recall", "facts told"),
     ("fact_precision", "facts right of those told"),
+    ("reference_score", "reference score (1–10)"),
+    ("judge_score", "judge score (1–10)"),
+    ("judge_win", "wins over dense (judge)"),
     ("hallucination_rate", "hallucination"),
     ("collapse_rate", "collapse"),
     ("abstention_rate", "abstention"),
@@ -113,6 +116,12 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
         lines.append(
             f"noise floor (dense at batch size {summary['noise_floor']['batch_size']}): accuracy "
             f"{floor['difference']:+.3f}, {floor['lost']} lost, {floor['won']} won"
+        )
+    judge = summary.get("judge")
+    if judge:
+        lines.append(
+            f"judge {judge['model']}: {judge['calls']} calls, {judge['cached']} from the cache, "
+            f"{judge['unscored']} unscored {judge['reasons'] or ''}, {judge['cost_usd']:.4f} USD"
         )
     lines += _speed_lines(speed, twin)
     return lines

@@ -100,17 +100,19 @@ class Factoid:
 
     def score(self, sample: Sample, replies: Sequence[Reply]) -> Iterator[Score]:
         reply = replies[0]
-        fired = collapse.detect(reply.text, reply.token_ids, reply.finish_reason, reply.forced)
+        found = collapse.detect(
+            reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
+        )
         values = self._long(sample, reply) if self.form == "long" else self._short(sample, reply)
-        result, measured = values(any(fired.values()))
+        result, measured = values(found.any)
         measured |= {
             "accuracy": float(answers.matches(reply.text, sample.references[0])),
             "hallucination_rate": float(result == "wrong_entity"),
             "abstention_rate": float(result == "abstained" or self._declined(sample, reply)),
-            "collapse_rate": float(any(fired.values())),
+            "collapse_rate": float(found.any),
         }
         measured |= {f"outcome.{name}": float(name == result) for name in answers.OUTCOMES}
-        measured |= {f"collapse.{kind}": float(value) for kind, value in fired.items()}
+        measured |= {f"collapse.{kind}": float(value) for kind, value in found.fired.items()}
         for metric, value in measured.items():
             reason = None if value is not None else "no such part in this reply"
             yield Score(

@@ -82,9 +82,11 @@ class MTBench:
 
     def score(self, sample: Sample, replies: Sequence[Reply]) -> Iterator[Score]:
         for turn, reply in enumerate(replies):
-            fired = collapse.detect(reply.text, reply.token_ids, reply.finish_reason, reply.forced)
+            found = collapse.detect(
+                reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
+            )
             measured: dict[str, float | None] = {
-                "collapse_rate": float(any(fired.values())),
+                "collapse_rate": float(found.any),
                 "abstention_rate": float(answers.abstains(reply.text)),
                 "hallucination_rate": None,  # no list of what would be made up
                 "accuracy": None,
@@ -94,7 +96,7 @@ class MTBench:
                 references = sample.references[turn]
                 measured["accuracy"] = float(answers.matches(reply.text, references))
                 measured["accuracy_contains"] = float(answers.contains(reply.text, references))
-            measured |= {f"collapse.{kind}": float(value) for kind, value in fired.items()}
+            measured |= {f"collapse.{kind}": float(value) for kind, value in found.fired.items()}
             for metric, value in measured.items():
                 reason = None if value is not None else "this data set has no checkable reference"
                 yield Score(

@@ -89,15 +89,17 @@ class Summarization:
     def score(self, sample: Sample, replies: Sequence[Reply]) -> Iterator[Score]:
         reply = replies[0]
         references = sample.references[0]
-        fired = collapse.detect(reply.text, reply.token_ids, reply.finish_reason, reply.forced)
+        found = collapse.detect(
+            reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
+        )
         best = self._rouge.score_multi(references, reply.text)
         measured: dict[str, float | None] = {name: best[name].fmeasure for name in _ROUGE}
         words = len(references[0].split())
         measured["length_ratio"] = len(reply.text.split()) / words if words else None
         measured["accuracy"] = float(answers.matches(reply.text, references))
         measured["abstention_rate"] = float(answers.abstains(reply.text))
-        measured["collapse_rate"] = float(any(fired.values()))
-        measured |= {f"collapse.{kind}": float(value) for kind, value in fired.items()}
+        measured["collapse_rate"] = float(found.any)
+        measured |= {f"collapse.{kind}": float(value) for kind, value in found.fired.items()}
         measured |= self._facts(sample, reply)
         for metric, value in measured.items():
             reason = None if value is not None else "nothing to measure it on"

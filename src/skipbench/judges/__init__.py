@@ -1,0 +1,1 @@
+"""Judges: models, or rules, that grade replies. Rubrics are text files in `rubrics/`."""
