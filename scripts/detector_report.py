@@ -11,7 +11,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from collapse_texts import inviting, planted
-
 from skipbench.metrics import collapse, stats
 
 

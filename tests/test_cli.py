@@ -64,7 +64,7 @@ def test_rescoring_needs_no_model(cli, monkeypatch):
     cell = cell_of(cli(*SMALL, "method=dense"))
     before = (cell / "scores.jsonl").read_bytes()
     (cell / "scores.jsonl").unlink()
-    monkeypatch.setattr("skipbench.run._load", lambda spec: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("skipbench.run.load_model", lambda spec: pytest.fail("a model was loaded"))
     assert cli(*SMALL, "method=dense").code == 0
     assert (cell / "scores.jsonl").read_bytes() == before
 
@@ -440,3 +440,18 @@ def test_a_full_disk_loses_nothing(tmp_path):
         assert read_json(cell / "summary.json")["status"] == "complete"
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_divergence_is_written_once_and_scored_without_a_model(cli, monkeypatch):
+    arguments = ("task=mtbench", "limit=6", "method=layerdrop", "divergence=true")
+    cell = cell_of(cli(*arguments))
+    lines = (cell / "divergence.jsonl").read_text()
+    assert len(lines.splitlines()) == 12  # two turns
+    metrics = read_json(cell / "summary.json")["metrics"]
+    assert metrics["divergence.kl"]["value"] > 0
+    assert metrics["divergence.delta_logp"]["n"] == 6
+    assert 0 <= metrics["divergence.token_agreement"]["value"] < 1
+    (cell / "scores.jsonl").unlink()
+    monkeypatch.setattr("skipbench.run.load_model", lambda spec: pytest.fail("a model was loaded"))
+    assert cli(*arguments).code == 0
+    assert (cell / "divergence.jsonl").read_text() == lines

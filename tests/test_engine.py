@@ -413,3 +413,35 @@ def test_prompts_that_do_not_fit_are_named(llama):
 def test_a_batch_that_takes_too_long_is_stopped(llama):
     with pytest.raises(SampleTimeout):
         Engine(llama, Dense()).generate(requests(llama), GREEDY, timeout_s=1e-9)
+
+
+def test_divergence_of_dense_from_itself_is_none(llama):
+    from skipbench.engine.divergence import divergences
+
+    asked = requests(llama)
+    dense = Engine(llama, Dense())
+    ids = tokens(dense.generate(asked, GREEDY))
+    for found in divergences(dense, dense, (asked, asked), (ids, ids)):
+        assert max(found.kl) < 1e-6
+        assert max(map(abs, found.delta_logp)) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["ffnskip_budget", "exit_random_project", "drop_middle"])
+def test_divergence_goes_through_the_methods_own_path(llama, name):
+    """Against one pass without a cache, with the decisions the method took; batched as alone."""
+    from skipbench.engine.divergence import divergences
+
+    asked = requests(llama)
+    method, dense = Engine(llama, SKIPPING[name]), Engine(llama, Dense())
+    ids = tokens(dense.generate(asked, GREEDY))
+    found = divergences(method, dense, (asked, asked), (ids, ids))
+    for i, request in enumerate(asked):
+        alone = divergences(method, dense, ([request], [request]), ([ids[i]], [ids[i]]))[0]
+        assert alone.kl == pytest.approx(found[i].kl, abs=1e-4)
+        assert max(found[i].kl) > 1e-4
+    with torch.no_grad():
+        whole = torch.tensor([list(asked[0].prompt_ids) + ids[0]])
+        logp = llama.model(whole).logits[0].log_softmax(-1)
+    n = len(asked[0].prompt_ids)
+    wanted = [float(logp[n - 1 + t, token]) for t, token in enumerate(ids[0])]
+    assert found[0].reply_logp == pytest.approx(wanted, abs=1e-4)

@@ -33,7 +33,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
     skip = _skip(plain, policy, overrides)
     from skipbench.engine.decode import Decoding
     from skipbench.engine.load import DTYPES, ModelSpec
-    from skipbench.run import Setup
+    from skipbench.job import Setup
 
     if plain["dtype"] not in DTYPES:
         raise BadInput(f"dtype={plain['dtype']!r} is not one of {', '.join(DTYPES)}")
@@ -71,6 +71,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         overwrite=plain["overwrite"],
         noise_floor=plain["noise_floor"],
         dry_run=plain["dry_run"],
+        divergence=plain["divergence"],
     )
 
 
@@ -98,7 +99,7 @@ def _check_top(plain: dict[str, Any]) -> None:
     timeout = plain["sample_timeout_s"]
     if timeout is not None and (not isinstance(timeout, int | float) or timeout <= 0):
         raise BadInput(f"sample_timeout_s={timeout!r} is not a positive number of seconds or null")
-    for key in ("overwrite", "dry_run", "noise_floor"):
+    for key in ("overwrite", "dry_run", "noise_floor", "divergence"):
         if not isinstance(plain[key], bool):
             raise BadInput(f"{key}={plain[key]!r} is not true or false")
 
@@ -123,7 +124,7 @@ def _build(config: dict[str, Any], group: str) -> Any:
 
 def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float | None:
     """The target ratio. A knob set by hand takes the default target away; both at once is refused."""
-    from skipbench.policies.base import Dense, within
+    from skipbench.policies.base import UNKNOWN_DEPTH, Dense, within
 
     skip = plain["skip"]
     if isinstance(policy, Dense):
@@ -132,7 +133,7 @@ def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float
         return None
     within("skip", skip, 0.0, 1.0)
     by_hand = {o.split("=", 1)[0].lstrip("+") for o in overrides if "=" in o}
-    knob = policy.knob(16)
+    knob = policy.knob(UNKNOWN_DEPTH)
     if knob is None:
         raise BadInput(f"skip={skip}: this method has no knob to reach a ratio; use skip=null")
     if f"method.{knob.field}" in by_hand:
@@ -203,9 +204,7 @@ def _from_cell(
     policy: Any, method_config: dict[str, Any], results_dir: Path, names: tuple[str, str, str]
 ) -> tuple[Any, dict[str, Any]]:
     """A replay with the maps of its source; the source's fingerprint decides its answers."""
-    from skipbench.run import source_cell
-
-    source = source_cell(results_dir, policy.cell, (*names[:2], policy.source))
+    source = _source_cell(results_dir, policy.cell, (*names[:2], policy.source))
     manifest = read_json(source / "run.json")
     records = latest_records(source / "records.jsonl").values()
     maps = {
@@ -221,3 +220,26 @@ def _from_cell(
     kv = manifest["method"].get("kv", "none")
     found = {**method_config, "cell": manifest["fingerprint"], "kv": kv}
     return replace(policy, maps=maps, kv=kv), found
+
+
+def _source_cell(setup_dir: Path, cell: str | None, names: tuple[str, str, str]) -> Path:
+    """Directory of the cell that a replay takes its maps from.
+
+    Raises BadInput where `cell` is no complete cell, or none of `names` is there.
+    """
+    if cell is not None:
+        path = Path(cell)
+        if not (path / "summary.json").exists():
+            raise BadInput(f"method.cell={cell!r} is no finished cell (no summary.json)")
+        return path
+    folder = setup_dir.joinpath(*names)
+    done = [
+        path.parent
+        for path in sorted(folder.glob("*/summary.json"), key=lambda p: p.stat().st_mtime)
+        if read_json(path)["status"] == "complete"
+    ]
+    if not done:
+        raise BadInput(
+            f"method.cell=null: there is no complete cell under {folder}; run method={names[2]} first"
+        )
+    return done[-1]

@@ -18,6 +18,7 @@ from skipbench.records import BadInput
 Phase = Literal["decode", "prefill", "both"]
 KVRule = Literal["full", "project", "copy", "mask", "recompute", "none"]
 PHASES = ("decode", "prefill", "both")
+UNKNOWN_DEPTH = 1000  # deeper than any model: for asking about a policy before there is one
 
 
 class Sublayer(StrEnum):

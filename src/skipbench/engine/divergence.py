@@ -1,0 +1,105 @@
+"""How far a method's distributions are from the dense model's, token by token.
+
+The dense reply is forced through both decode paths in step, so that budgets, refreshes and KV rules
+of the method act as they would; what differs is then the method alone and not an earlier token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skipbench.engine.decode import Decoding, Engine, Request, _Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """Of one reply. `kl`: KL(dense ‖ method) in nats at each token of the dense reply;
+    `delta_logp`: the method's log-probability of that token minus dense's; `reply_logp`: dense's
+    log-probability of each token of the method's own reply."""
+
+    kl: list[float]
+    delta_logp: list[float]
+    reply_logp: list[float]
+
+
+class _Forced(_Batch):
+    """A batch whose tokens are given; `last` holds the log-probabilities they were given against."""
+
+    def __init__(
+        self, engine: Engine, requests: Sequence[Request], targets: Sequence[Sequence[int]]
+    ) -> None:
+        limits = [len(target) for target in targets]
+        forced = Decoding(mode="forced_length", forced_length=max(limits))
+        super().__init__(engine.loaded, engine.policy, requests, limits, forced)
+        self.targets = targets
+        self.last: tuple[list[int], Tensor] | None = None
+
+    def _choose(self, logits: Tensor) -> list[int]:
+        self.last = (list(self.index), logits.float().log_softmax(-1))
+        return [self.targets[i][len(self.tokens[i])] for i in self.index]
+
+
+@torch.inference_mode()
+def diverge(
+    method: Engine,
+    dense: Engine,
+    requests: Sequence[Request],
+    dense_ids: Sequence[Sequence[int]],
+) -> list[tuple[list[float], list[float]]]:
+    """(KL, change of log-probability) at each token of the dense replies `dense_ids`."""
+    two = _Forced(method, requests, dense_ids), _Forced(dense, requests, dense_ids)
+    found: list[tuple[list[float], list[float]]] = [([], []) for _ in requests]
+    for batch in two:
+        batch.prefill()
+    _compare(*two, found)
+    while two[0].alive:
+        for batch in two:
+            batch.decode()
+        _compare(*two, found)
+    return found
+
+
+def _compare(method: _Forced, dense: _Forced, found: list[tuple[list[float], list[float]]]) -> None:
+    assert method.last is not None
+    assert dense.last is not None
+    (index, ours), (_, theirs) = method.last, dense.last
+    kl = (theirs.exp() * (theirs - ours)).sum(-1).clamp(min=0).tolist()
+    for row, i in enumerate(index):
+        token = dense.targets[i][len(found[i][0])]
+        found[i][0].append(kl[row])
+        found[i][1].append(float(ours[row, token] - theirs[row, token]))
+
+
+@torch.inference_mode()
+def logp_of(
+    engine: Engine, requests: Sequence[Request], ids: Sequence[Sequence[int]]
+) -> list[list[float]]:
+    """Log-probability in nats of each given token after those before it."""
+    batch = _Forced(engine, requests, ids)
+    found: list[list[float]] = [[] for _ in requests]
+    batch.prefill()
+    while True:
+        assert batch.last is not None
+        index, logp = batch.last
+        for row, i in enumerate(index):
+            found[i].append(float(logp[row, ids[i][len(found[i])]]))
+        if not batch.alive:
+            return found
+        batch.decode()
+
+
+def divergences(
+    method: Engine,
+    dense: Engine,
+    prompts: tuple[Sequence[Request], Sequence[Request]],
+    replies: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]],
+) -> list[Divergence]:
+    """For each reply; pairs are (dense's, the method's) conversations and emitted ids."""
+    forced = diverge(method, dense, prompts[0], replies[0])
+    own = logp_of(dense, prompts[1], replies[1])
+    return [
+        Divergence(kl=kl, delta_logp=delta, reply_logp=logp)
+        for (kl, delta), logp in zip(forced, own, strict=True)
+    ]
