@@ -22,6 +22,7 @@ ALLOWED = {
     "tasks": {"tasks", "world", "metrics", "records"},
     "metrics": {"metrics", "records"},
     "judges": {"judges", "metrics", "provenance", "records"},
+    "hf_metrics": {"metrics"},
     "cell": {"provenance", "records"},
     "summary": {"cell", "metrics", "records"},
     "terminal": {"records"},

@@ -49,6 +49,10 @@ def test_the_main_job(cli):
     assert summary["speed"]["speedup"] is None
     assert "forced_length" in summary["speed"]["speedup_reason"]
     assert sum(n for row in summary["transitions"].values() for n in row.values()) == 24
+    for record in answers_of(cell).values():
+        ids, counts = record["token_ids"][0], record["counts"][0]
+        assert counts["decode_forwards"] == len(ids) - 1
+        assert (ids[-1] == 1) == (record["finish_reasons"][0] == "stop")  # 1 ends a sequence
     manifest = read_json(cell / "run.json")
     assert manifest["method"]["threshold"] != 0.95  # calibrated, and written down
     twin = cell.parents[1] / "dense" / summary["twin"]

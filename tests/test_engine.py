@@ -200,8 +200,14 @@ def logits_of(loaded, policy, request, monkeypatch) -> tuple[list, list[torch.Te
 
 
 @torch.no_grad()
-def uncached(loaded, ids: list[int], skipped: dict[int, list[list[int]]]) -> torch.Tensor:
-    """Logits of the last token in one pass without any cache: token i leaves out skipped[i]."""
+def uncached(
+    loaded, ids: list[int], skipped: dict[int, list[list[int]]], holes: bool = False
+) -> torch.Tensor:
+    """Logits of the last token in one pass without any cache: token i leaves out skipped[i].
+
+    Keys and values of a token that left a block out are those of its passing state (`project`), or
+    with `holes` nobody sees them (`mask`).
+    """
     model = loaded.model.model
     x = model.embed_tokens(torch.tensor([ids]))
     positions = torch.arange(len(ids))[None]
@@ -219,6 +225,9 @@ def uncached(loaded, ids: list[int], skipped: dict[int, list[list[int]]]) -> tor
             else sees & (positions[0][None, :] > positions[0][:, None] - window)
         )
         mask = mask.masked_fill(~ok, torch.finfo(torch.float32).min)
+        if holes:
+            gone = run[:, layer, 0] == 0
+            mask = mask.masked_fill(gone[None, None, None, :], torch.finfo(torch.float32).min)
         attended, _ = block.self_attn(
             block.input_layernorm(x), position_embeddings=rotary, attention_mask=mask
         )
@@ -235,6 +244,10 @@ EXACT = [
     "drop_ffn",
     "shortgpt",
     "skipdecode",
+    "exit_random_project",
+    "exit_softmax_project",
+    "exit_random_mask",
+    "exit_softmax_mask",
 ]
 
 
@@ -254,7 +267,67 @@ def test_cached_equals_uncached(loaded_models, family, name, monkeypatch):
     for t in range(len(logits)):
         ids = prompt + list(generation.token_ids[:t])
         part = {i: b for i, b in skipped.items() if i < len(ids)}
-        assert (uncached(loaded, ids, part) - logits[t]).abs().max() < 1e-4
+        wanted = uncached(loaded, ids, part, holes=policy.kv == "mask")
+        assert (wanted - logits[t]).abs().max() < 1e-4
+
+
+def test_copied_keys_and_values_are_those_of_the_block_below(llama):
+    """With random depths, every slot of a skipped block equals the highest block that ran."""
+    from skipbench.engine.decode import _Batch
+
+    policy = EarlyExit(exit_rule="random", kv="copy", exit_layer=2, depth=0.5)
+    with torch.inference_mode():
+        batch = _Batch(llama, policy, requests(llama)[:1], [NEW], GREEDY)
+        batch.prefill()
+        while batch.alive:
+            batch.decode()
+    depths = [LAYERS - int(bits[:, 0].sum()) for bits in batch.maps[0]]
+    cache = batch.forward.cache
+    assert len(set(depths)) > 2
+    for step, depth in enumerate(depths):
+        slot = batch.width + step
+        for layer in range(depth, LAYERS):
+            for part in (cache.keys, cache.values):
+                assert torch.equal(part[layer][:, :, slot], part[depth - 1][:, :, slot])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_similarity_is_that_of_the_residual_stream(loaded_models, family):
+    """cos of the state before and after each FFN, against hooks on Hugging Face's own forward."""
+    loaded = loaded_models[family]
+    ids = list(requests(loaded)[0].prompt_ids)
+    before, after, handles = [], [], []
+    for block in loaded.model.model.layers:
+        handles.append(
+            block.post_attention_layernorm.register_forward_pre_hook(
+                lambda m, args: before.append(args[0][0])
+            )
+        )
+        handles.append(block.register_forward_hook(lambda m, a, out: after.append(out[0])))
+    with torch.no_grad():
+        loaded.model(torch.tensor([ids]))
+    for handle in handles:
+        handle.remove()
+    wanted = [torch.cosine_similarity(a, o, dim=-1) for a, o in zip(before, after, strict=True)]
+    seen = []
+
+    class Probe(FFNSkip):
+        def begin(self, start):
+            state = super().begin(start)
+            observe = state.observe
+
+            def spy(site, x, y):
+                observe(site, x, y)
+                if site.sublayer is Sublayer.FFN and site.step == 0:
+                    seen.append(state.similarity[0].clone())
+
+            state.observe = spy
+            return state
+
+    probe = Probe(threshold=1.0, cold_start=1, cold_end=0, phase="both")
+    Engine(loaded, probe).generate([requests(loaded)[0]], GREEDY)
+    for found, right in zip(seen[: LAYERS - 1], wanted, strict=False):
+        assert found == pytest.approx(right, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

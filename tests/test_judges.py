@@ -191,6 +191,24 @@ def test_votes_and_agreement(key, tmp_path):
         server.close()
 
 
+def test_unread_verdicts_are_in_no_mean():
+    from skipbench.judges.base import Verdict
+
+    class Half:
+        name, votes = "half", 2
+
+        def grade(self, asked):
+            bad = Verdict(values=None, reason="no_verdict")
+            return [
+                [Verdict(values={"": 8.0}), bad] if i % 2 else [bad, bad] for i in range(len(asked))
+            ]
+
+    result = graded(Half(), [question(number=i) for i in range(4)], [])
+    assert [s.value for s in result.scores] == [None, 8.0, None, 8.0]
+    assert [s.reason for s in result.scores] == ["no_verdict", None, "no_verdict", None]
+    assert result.judge["unscored"] == 6
+
+
 def sample(number: int, category="writing") -> Sample:
     return Sample(
         sample_id=f"q{number}", cluster=f"q{number}", turns=(f"Item {number}?", "And then?"),
@@ -300,3 +318,31 @@ def test_no_file_or_log_holds_the_key(key, cli, tmp_path, monkeypatch):
     assert "canary" not in ran.out + ran.err
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or b"canary" not in path.read_bytes(), path
+
+
+def test_the_corruption_ladder_tells_a_seeing_judge_from_a_blind_one():
+    from skipbench.judges.base import Verdict
+    from skipbench.judges.ladder import ladder
+    from skipbench.world import questions as asked_of_the_world
+    from skipbench.world.facts import build
+
+    items = asked_of_the_world.short(build(), "eval")[:40]
+    good = [
+        question(item.references[0][0], number=i, truth=item.references[0])
+        for i, item in enumerate(items)
+    ]
+    names = build().values["city"] + build().values["company"] + build().values["animal"]
+    rungs, sensitivity = ladder(ReferenceJudge(), good, names)
+    loops = [rung.mean for rung in rungs if rung.damage == "loop"]
+    assert loops[0] == 10.0
+    assert loops == sorted(loops, reverse=True)
+    assert sensitivity["loop"] < -0.5
+
+    class Blind:
+        name, votes = "blind", 1
+
+        def grade(self, asked):
+            return [[Verdict(values={"": 5.0 + i % 2})] for i, _ in enumerate(asked)]
+
+    _, blind = ladder(Blind(), good, names)
+    assert abs(blind["loop"]) < 0.2

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from skipbench.metrics import answers, collapse, stats
-from skipbench.records import pack_map, unpack_map
+from skipbench.records import Sample, pack_map, unpack_map
 from skipbench.tasks.base import Reply
 from skipbench.tasks.factoid import Factoid
 
@@ -115,6 +115,21 @@ def test_references_are_scored_right_in_every_form():
             assert scores["outcome.correct"] == 1.0
 
 
+def test_an_empty_reply_is_scored_and_an_answer_in_the_question_does_not_count():
+    task = Factoid(data="freebaseqa")
+    sample = Sample(
+        sample_id="q", cluster="q", turns=("Is Rome the capital of Italy?",),
+        references=(("Rome",),), meta={"value": "Rome", "value_type": None},
+    )  # fmt: skip
+    reply = Reply(
+        text="", token_ids=[1], finish_reason="stop", prompt=sample.turns[0], forced=False
+    )
+    scores = {s.metric: s.value for s in task.score(sample, [reply])}
+    assert scores["accuracy"] == scores["accuracy_contains"] == 0.0
+    assert scores["outcome.collapsed"] == scores["collapse.empty"] == 1.0
+    assert scores["accuracy_llmkick"] == 1.0  # the published scoring does count it
+
+
 def test_another_value_of_the_type_is_a_hallucination():
     task = Factoid()
     pool = task._world.values
@@ -191,3 +206,70 @@ def test_speedup_of_paired_batches():
     assert found.value == pytest.approx(2.0)
     assert found.low == pytest.approx(2.0)
     assert stats.ratio_interval([1.0, 1.0], [2.0, 2.0]) is None
+
+
+def test_exact_intervals_cover_at_least_nominally():
+    rng = np.random.default_rng(3)
+    for p in (0.02, 0.3, 0.9):
+        found = [stats.exact(int(k), 50) for k in rng.binomial(50, p, 1000)]
+        assert np.mean([low <= p <= high for low, high in found]) >= 0.95
+
+
+def test_wilson_covers_nominally_on_average():
+    rng = np.random.default_rng(4)
+    rates = []
+    for p in np.linspace(0.05, 0.95, 19):
+        found = [stats.wilson(int(k), 80) for k in rng.binomial(80, p, 1000)]
+        rates.append(np.mean([low <= p <= high for low, high in found]))
+    assert 0.93 <= np.mean(rates) <= 0.97
+
+
+@pytest.mark.slow
+def test_bootstrap_and_t_cover_nominally_for_skewed_values():
+    rng = np.random.default_rng(5)
+    bca = t = 0
+    for _ in range(1000):
+        data = rng.exponential(1.0, 100).tolist()
+        low = stats.bootstrap_interval(data)
+        bca += low.low <= 1.0 <= low.high
+        found = stats.mean_interval(data, [str(i) for i in range(100)])
+        t += found.low <= 1.0 <= found.high
+    assert 930 <= bca <= 970
+    assert 930 <= t <= 970
+
+
+def test_no_difference_is_called_a_difference_in_five_percent():
+    """A/A: two random halves of the same answers, clustered by entity, 400 times."""
+    rng = np.random.default_rng(6)
+    clusters = np.repeat(np.arange(40), 5)
+    names = clusters.astype(str).tolist()
+    called = 0
+    for _ in range(400):
+        skill = rng.beta(2, 1, 40)[clusters]
+        a, b = (rng.random((2, 200)) < skill).astype(float)
+        called += stats.paired_difference(a.tolist(), b.tolist(), names).p < 0.05
+    assert called <= 0.05 * 400 + 2 * (400 * 0.05 * 0.95) ** 0.5
+
+
+def test_equivalence_is_shown_and_not_assumed():
+    rng = np.random.default_rng(7)
+    names = [str(i) for i in range(400)]
+    same = rng.random(400).round().tolist()
+    small = stats.paired_difference(same[:20], same[20:40], names[:20])
+    assert small.p > 0.05  # no difference found …
+    assert small.p_equivalent > 0.05  # … and no equivalence shown either
+    near = [x + rng.normal(0, 0.05) for x in same]
+    large = stats.paired_difference(near, same, names, margin=0.02)
+    assert large.p_equivalent < 0.05
+    assert large.p_noninferior < 0.05
+    worse = [x - 0.1 for x in near]
+    found = stats.paired_difference(worse, same, names, margin=0.02)
+    assert found.p_noninferior > 0.95
+    assert (
+        stats.paired_difference(worse, same, names, 0.02, lower_is_better=True).p_noninferior < 0.05
+    )
+
+
+def test_holm_is_monotone_and_bounded():
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([]) == []

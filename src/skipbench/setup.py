@@ -99,6 +99,9 @@ def _check_top(plain: dict[str, Any]) -> None:
     timeout = plain["sample_timeout_s"]
     if timeout is not None and (not isinstance(timeout, int | float) or timeout <= 0):
         raise BadInput(f"sample_timeout_s={timeout!r} is not a positive number of seconds or null")
+    margin = plain["margin"]
+    if not isinstance(margin, int | float) or not 0 < margin < 1:
+        raise BadInput(f"margin={margin!r} is not a number between 0 and 1")
     for key in ("overwrite", "dry_run", "noise_floor", "divergence"):
         if not isinstance(plain[key], bool):
             raise BadInput(f"{key}={plain[key]!r} is not true or false")

@@ -11,6 +11,19 @@ from skipbench.metrics import stats
 from skipbench.metrics.answers import OUTCOMES
 from skipbench.records import unpack_map
 
+_HEADLINE = (
+    "accuracy",
+    "accuracy_contains",
+    "fact_recall",
+    "rougeL",
+    "reference_score",
+    "judge_score",
+    "hallucination_rate",
+    "collapse_rate",
+    "abstention_rate",
+)
+_LOWER_IS_BETTER = ("hallucination", "collapse", "abstention", "outcome.w", "divergence.kl")
+
 Json = dict[str, Any]
 Values = dict[str, dict[str, float | None]]  # metric -> sample_id -> value
 _BY_GROUP = (
@@ -205,8 +218,12 @@ def _batch_times(records: Mapping[str, Json]) -> dict[tuple[str, int], float]:
     return {key: seconds / steps for key, (seconds, steps) in spent.items() if steps and seconds}
 
 
-def paired(values: Values, twin: Values, cell: Cell) -> Json:
-    """Differences to dense over the samples that both scored."""
+def paired(values: Values, twin: Values, cell: Cell, margin: float) -> Json:
+    """Differences to dense over the samples that both scored.
+
+    `p_holm`: adjusted over the headline metrics, which stand in one table. `margin` is a share of
+    the metric's range.
+    """
     clusters = {sample.sample_id: sample.cluster for sample in cell.samples}
     made: Json = {}
     for metric, ours in values.items():
@@ -214,12 +231,27 @@ def paired(values: Values, twin: Values, cell: Cell) -> Json:
         both = [s for s in clusters if ours.get(s) is not None and theirs.get(s) is not None]
         if both:
             a, b = [ours[s] for s in both], [theirs[s] for s in both]
-            found = stats.paired_difference(a, b, [clusters[s] for s in both])  # type: ignore[arg-type]
+            found = stats.paired_difference(
+                a,  # type: ignore[arg-type]
+                b,  # type: ignore[arg-type]
+                [clusters[s] for s in both],
+                margin * _range(metric),
+                metric.startswith(_LOWER_IS_BETTER),
+            )
             made[metric] = {
                 key: None if isinstance(value, float) and np.isinf(value) else value
                 for key, value in asdict(found).items()
             }
+    headline = [metric for metric in _HEADLINE if metric in made]
+    adjusted = stats.holm([made[metric]["p"] for metric in headline])
+    for metric, p in zip(headline, adjusted, strict=True):
+        made[metric]["p_holm"] = p
     return made
+
+
+def _range(metric: str) -> float:
+    """Width of a metric's scale: grades go from 1 to 10, the others from 0 to 1."""
+    return 9.0 if metric.startswith(("judge_score", "judge.", "reference_score")) else 1.0
 
 
 def transitions(values: Values, twin: Values) -> Json:
@@ -283,7 +315,7 @@ def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None
         theirs = {s: r for s, r in twin.records().items() if r["error"] is None}
         twin_values = values_of(twin.scores())
         made["twin"] = twin.fingerprint
-        made["paired"] = paired(values, twin_values, cell)
+        made["paired"] = paired(values, twin_values, cell, manifest["config"]["margin"])
         made["transitions"] = transitions(values, twin_values)
         made["speed"] |= speedup(good, theirs, manifest["decode"]["mode"] == "forced_length")
     return made

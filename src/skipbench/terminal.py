@@ -111,6 +111,11 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
                 f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
                 f"McNemar p {accuracy['p_exact']:.3g}; detectable {accuracy['minimum_detectable']:.3f}"
             )
+        if accuracy:
+            lines.append(
+                f"no loss of {accuracy['margin']:g} or more: p {accuracy['p_noninferior']:.3g} "
+                f"(equivalence p {accuracy['p_equivalent']:.3g})"
+            )
     floor = summary.get("noise_floor", {}).get("paired", {}).get("accuracy")
     if floor:
         lines.append(

@@ -5,11 +5,13 @@ From scipy and statsmodels where they have it; what stands here is the clusterin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
@@ -26,7 +28,9 @@ class Interval:
 class Difference:
     """Method minus dense on the same samples.
 
-    `p`: cluster permutation test; `p_exact`: exact McNemar, for yes-or-no metrics, which takes
+    `p`: cluster permutation test; `p_noninferior`: that the method is worse by `margin` or more;
+    `p_equivalent`: that it differs by `margin` or more (two one-sided t tests); small values speak
+    for "no loss", which a large `p` does not. `p_exact`: exact McNemar, for yes-or-no metrics, which takes
     samples as independent; `minimum_detectable`: what would be found 4 times in 5 at p < 0.05.
     """
 
@@ -38,8 +42,36 @@ class Difference:
     lost: int | None
     won: int | None
     minimum_detectable: float
+    margin: float
+    p_noninferior: float
+    p_equivalent: float
     n: int
     clusters: int
+
+
+def exact(successes: int, n: int) -> tuple[float, float]:
+    """95 % Clopper-Pearson interval of a proportion: never less than nominal, often more."""
+    low, high = proportion_confint(successes, n, method="beta")
+    return float(low), float(high)  # type: ignore[arg-type]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values of one table, adjusted for their number (Holm)."""
+    if not p_values:
+        return []
+    adjusted: Any = multipletests(list(p_values), method="holm")
+    return [float(p) for p in adjusted[1]]
+
+
+def bootstrap_interval(values: Sequence[float], seed: int = 0) -> Interval:
+    """95 % BCa interval of a mean of independent values, for skewed ones."""
+    data = np.asarray(values, dtype=float)
+    if len(data) < 2 or np.ptp(data) == 0:
+        return Interval(float(data.mean()), float(data.mean()), float(data.mean()))
+    found: Any = stats.bootstrap(
+        (data,), np.mean, method="BCa", n_resamples=2000, rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return Interval(float(data.mean()), float(found.low), float(found.high))
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
@@ -89,9 +121,16 @@ def mean_interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
 
 
 def paired_difference(
-    method: Sequence[float], dense: Sequence[float], clusters: Sequence[str], seed: int = 0
+    method: Sequence[float],
+    dense: Sequence[float],
+    clusters: Sequence[str],
+    margin: float = 0.02,
+    lower_is_better: bool = False,
 ) -> Difference:
-    """Compare two systems sample by sample. Lists are in the same order; all values are scored."""
+    """Compare two systems sample by sample. Lists are in the same order; all values are scored.
+
+    `margin` is in units of the metric and always positive.
+    """
     a, b = np.asarray(method, dtype=float), np.asarray(dense, dtype=float)
     delta = a - b
     error, groups = clustered_error(delta, clusters)
@@ -107,15 +146,20 @@ def paired_difference(
     lost, won = int((delta < 0).sum()), int((delta > 0).sum())
     table = [[0, lost], [won, 0]]
     mean = float(delta.mean())
+    above, below = (one_sided(mean * side, margin, error, groups) for side in (1, -1))
+    at_most = below if lower_is_better else above
     return Difference(
         difference=mean,
         low=mean - half,
         high=mean + half,
-        p=permutation_p(delta, clusters, seed),
+        p=permutation_p(delta, clusters, seed=0),
         p_exact=mcnemar_p(table) if binary else None,
         lost=lost if binary else None,
         won=won if binary else None,
         minimum_detectable=float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error,
+        margin=margin,
+        p_noninferior=at_most,
+        p_equivalent=max(above, below),
         n=len(delta),
         clusters=groups,
     )
@@ -137,6 +181,13 @@ def permutation_p(delta: Floats, clusters: Sequence[str], seed: int) -> float:
         rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)
+
+
+def one_sided(mean: float, margin: float, error: float, groups: int) -> float:
+    """p of the hypothesis that the true mean is -margin or lower (t over clusters)."""
+    if not np.isfinite(error) or groups < 2:
+        return 1.0
+    return float(stats.t.sf((mean + margin) / error, groups - 1))
 
 
 def mcnemar_p(table: list[list[int]]) -> float:
