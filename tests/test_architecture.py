@@ -12,7 +12,7 @@ ALLOWED = {
     "__main__": {"run", "setup", "terminal", "paths", "records", "__init__"},
     "setup": {"job", "judges", "engine", "policies", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks"},
-    "run": {"job", "converse", "scoring", "calibrate", "engine", "cell", "policies"}
+    "run": {"job", "judges", "converse", "scoring", "calibrate", "engine", "cell", "policies"}
     | {"provenance", "records"},
     "converse": {"job", "engine", "provenance", "records"},
     "scoring": {"job", "judges", "cell", "summary", "metrics", "tasks", "records"},
@@ -24,7 +24,8 @@ ALLOWED = {
     "judges": {"judges", "metrics", "provenance", "records"},
     "hf_metrics": {"metrics"},
     "cell": {"provenance", "records"},
-    "summary": {"cell", "metrics", "records"},
+    "speed": {"metrics"},
+    "summary": {"speed", "cell", "metrics", "records"},
     "terminal": {"records"},
     "show": {"metrics", "records", "paths"},
     "ls": {"records", "paths"},

@@ -459,3 +459,11 @@ def test_divergence_is_written_once_and_scored_without_a_model(cli, monkeypatch)
     monkeypatch.setattr("skipbench.run.load_model", lambda spec: pytest.fail("a model was loaded"))
     assert cli(*arguments).code == 0
     assert (cell / "divergence.jsonl").read_text() == lines
+
+
+def test_a_dry_run_prices_the_judge(cli):
+    ran = cli("task=mtbench", "method=dense", "limit=5", "judge=openai", "judge.model=m",
+              "judge.price_in=10", "judge.price_out=30", "dry_run=true")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "at most 10 judge calls" in ran.out
+    assert "USD" in ran.out

@@ -135,10 +135,8 @@ BUGS = {
     ),
     "weights are called unread if one row skips": (
         "engine/forward.py",
-        "        block = self.model.layers[layer]\n        self.counter.bytes_read += self.bytes[layer][1]\n"
-        "        if skipped is False:\n",
-        "        block = self.model.layers[layer]\n        if skipped is False:\n"
-        "            self.counter.bytes_read += self.bytes[layer][1]\n",
+        "        self.counter.bytes_read += self.bytes[layer][1]\n        if skipped is False:\n",
+        "        if skipped is False:\n            self.counter.bytes_read += self.bytes[layer][1]\n",
         "test_engine.py -k weight_bytes",
     ),
     "clusters are taken for independent samples": (

@@ -58,6 +58,7 @@ def run(setup: Setup) -> tuple[int, Path]:
         sides.remove(twin)
     if setup.dry_run:
         _tell_plan(setup, sides)
+        _tell_judge(setup, sides)
         return COMPLETE, ours.cell.directory
     code = COMPLETE
     try:
@@ -93,6 +94,25 @@ def _tell_plan(setup: Setup, sides: list[Side]) -> None:
         print(
             f"{method}: {len(pending)} of {len(side.cell.samples)} samples to do, at most {limit} "
             f"new tokens in the first turn, in {side.cell.directory}"
+        )
+
+
+def _tell_judge(setup: Setup, sides: list[Side]) -> None:
+    """Calls and highest cost of the judge, before there are replies: as if all were of full length."""
+    estimate = getattr(setup.judge, "estimate_usd", None)
+    if estimate is None or setup.judge is None:
+        return
+    from skipbench.judges.grading import questions
+
+    for side in sides:
+        filler = {s.sample_id: ["word " * 256] * len(s.turns) for s in side.cell.samples}
+        asked = list(
+            questions(setup.judge_mode, side.cell.samples, filler, filler, setup.judge_rubric)
+        )
+        requests = [setup.judge.request(q, v) for q in asked for v in range(setup.judge.votes)]  # type: ignore[attr-defined]
+        print(
+            f"{side.cell.identity['method_name']}: at most {len(requests)} judge calls, at most "
+            f"{estimate(requests):.2f} USD"
         )
 
 

@@ -111,6 +111,14 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
                 f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
                 f"McNemar p {accuracy['p_exact']:.3g}; detectable {accuracy['minimum_detectable']:.3f}"
             )
+        moved = [
+            f"{before} to {after} {n}"
+            for before, row in summary["transitions"].items()
+            for after, n in row.items()
+            if before != after
+        ]
+        if moved:
+            lines.append(f"outcomes that changed, dense to {summary['method']}: {', '.join(moved)}")
         if accuracy:
             lines.append(
                 f"no loss of {accuracy['margin']:g} or more: p {accuracy['p_noninferior']:.3g} "
