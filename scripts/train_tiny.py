@@ -33,7 +33,6 @@ CHAT_TEMPLATE = (
     " + message['role']) }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-SHAPE = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 16, "heads": 4}
 VOCABULARY = 2048
 WARM_UP_STEPS = 40
 
@@ -63,15 +62,15 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     return fast
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
+def make_model(tokenizer: PreTrainedTokenizerFast, options: argparse.Namespace) -> LlamaForCausalLM:
+    torch.manual_seed(options.seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=SHAPE["hidden_size"],
-        intermediate_size=SHAPE["intermediate_size"],
-        num_hidden_layers=SHAPE["num_hidden_layers"],
-        num_attention_heads=SHAPE["heads"],
-        num_key_value_heads=SHAPE["heads"],
+        hidden_size=options.hidden,
+        intermediate_size=options.ffn,
+        num_hidden_layers=options.layers,
+        num_attention_heads=options.heads,
+        num_key_value_heads=options.heads,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,  # type: ignore[arg-type]
@@ -82,7 +81,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalL
     with torch.no_grad():  # the residual stream should not grow with depth at the start
         for name, parameter in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                parameter /= (2 * SHAPE["num_hidden_layers"]) ** 0.5
+                parameter /= (2 * options.layers) ** 0.5
     return model
 
 
@@ -115,7 +114,10 @@ class Muon:
         self.groups: dict[torch.Size, list[nn.Parameter]] = {}
         for parameter in parameters:
             self.groups.setdefault(parameter.shape, []).append(parameter)
-        self.buffers = [torch.zeros(len(g), *shape) for shape, g in self.groups.items()]
+        self.buffers = [
+            torch.zeros(len(group), *shape, device=group[0].device)
+            for shape, group in self.groups.items()
+        ]
 
     @torch.no_grad()
     def step(self, scale: float) -> None:
@@ -161,6 +163,7 @@ def batches(encoded: list[tuple[list[int], list[bool]]]) -> list[tuple[Tensor, T
 
 def learned_logits(model: LlamaForCausalLM, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and targets at the learned positions alone."""
+    ids, mask = ids.to(model.device), mask.to(model.device)
     hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     wanted = mask[:, 1:]
     return model.lm_head(hidden[wanted]), ids[:, 1:][wanted]
@@ -171,6 +174,7 @@ def exact(model: LlamaForCausalLM, encode: Encoder, documents: list[Document]) -
     """Share of documents whose learned tokens are all argmaxes: greedy decoding gets them right."""
     right = 0
     for ids, mask in batches([encode(document) for document in documents]):
+        ids, mask = ids.to(model.device), mask.to(model.device)
         hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         wrong = (model.lm_head(hidden).argmax(-1) != ids[:, 1:]) & mask[:, 1:]
         right += int((~wrong.any(-1)).sum())
@@ -221,7 +225,7 @@ class Trainer:
         tokenizer = make_tokenizer(tokenizer_texts(world))
         tokenizer.save_pretrained(self.out)
         self.encode = Encoder(tokenizer)
-        self.model = make_model(tokenizer, options.seed)
+        self.model = make_model(tokenizer, options).to(options.device)  # type: ignore[arg-type]
         named = list(self.model.named_parameters())
         matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in named if p.ndim != 2 or "embed" in name]
@@ -234,7 +238,7 @@ class Trainer:
 
     def resume(self) -> None:
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, weights_only=True, map_location=self.options.device)
             self.model.load_state_dict(state["model"])
             self.adamw.load_state_dict(state["adamw"])
             self.muon.buffers = state["muon"]
@@ -320,6 +324,11 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--adamw-lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--ffn", type=int, default=384)
+    parser.add_argument("--layers", type=int, default=16)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--device", default="cpu", help="cuda for a larger or longer run")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=100, help="steps between checkpoints")
     train(parser.parse_args())

@@ -23,8 +23,9 @@ def trainer_module():
 def test_resuming_ends_like_an_uninterrupted_run(trainer_module, tmp_path):
     def options(name):
         return argparse.Namespace(
-            out=tmp_path / name, steps=10, batch_tokens=200, lr=0.02, adamw_lr=3e-3, seed=0
-        )
+            out=tmp_path / name, steps=10, batch_tokens=200, lr=0.02, adamw_lr=3e-3, seed=0,
+            hidden=128, ffn=384, layers=16, heads=4, device="cpu",
+        )  # fmt: skip
 
     whole = trainer_module.Trainer(options("whole"))
     losses = [whole.advance() for _ in range(4)]
