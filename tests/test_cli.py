@@ -116,6 +116,9 @@ def test_replays_take_their_maps_from_a_cell(cli):
     ]
     assert ratios[0] == ratios[1]
     assert max(abs(r - ratios[0]) for r in ratios) < 0.05
+    ran = cli("task=factoid", "limit=20", "method=replay", f"method.cell={source}")
+    assert ran.code == 2
+    assert "holds no sample" in ran.err
 
 
 def test_the_noise_floor_is_dense_at_another_batch_size(cli):

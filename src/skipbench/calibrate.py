@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from skipbench.engine.decode import Decoding, Engine, Request
 from skipbench.engine.load import Loaded
@@ -92,13 +93,17 @@ def _search(policy: Policy, knob: Knob, target: float, calibration: Calibration)
         return tried[index]
 
     low, high = 0, len(knob.values) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if ratio_at(middle) < target:
-            low = middle
-        else:
-            high = middle
-    best = min((high, low), key=lambda index: abs(ratio_at(index) - target))
+    runs = high.bit_length() + 2
+    with tqdm(total=runs * len(calibration.requests), desc=f"calibrating {knob.field}",
+              unit="sample", leave=False) as bar:  # fmt: skip
+        while high - low > 1:
+            middle = (low + high) // 2
+            if ratio_at(middle) < target:
+                low = middle
+            else:
+                high = middle
+            bar.update(len(calibration.requests))
+        best = min((high, low), key=lambda index: abs(ratio_at(index) - target))
     return {"value": knob.values[best], "ratio": tried[best], "runs": len(tried)}
 
 

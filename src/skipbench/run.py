@@ -18,6 +18,7 @@ from skipbench.cell import Cell
 from skipbench.converse import load_model, records_of, request_for, write_divergence
 from skipbench.job import COMPLETE, INTERRUPTED, Setup, Side
 from skipbench.policies.base import UNKNOWN_DEPTH, Dense, Policy
+from skipbench.policies.replay import Replay
 from skipbench.records import BadInput, Sample
 from skipbench.scoring import finish, note_floor
 
@@ -123,6 +124,9 @@ def _selected(setup: Setup) -> list[Sample]:
     chosen = samples[: setup.limit]
     if not chosen:
         raise BadInput(f"split={setup.split!r} of {setup.names[0]} holds no samples")
+    if isinstance(setup.policy, Replay):
+        for sample in chosen:
+            setup.policy.donor(sample.sample_id)
     return chosen
 
 
