@@ -29,4 +29,12 @@ for form in short long; do
     fi
   done
 done
+# conversations and summaries, all methods at a quarter
+for task in mtbench summarization; do
+  run task=$task divergence=true method=ffnskip,ffnskip_noadapt,ffnskip_random,skipdecode,shortgpt skip=0.25
+  run task=$task divergence=true method=layerdrop method.order=middle,last skip=0.25
+  run task=$task divergence=true method=earlyexit method.exit_rule=softmax,state,random skip=0.25
+  run task=$task divergence=true method=replay method.order=shuffled
+  run task=$task divergence=true method=static_matched
+done
 python scripts/log_tables.py "$dir"

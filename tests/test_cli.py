@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -242,7 +243,7 @@ def test_bad_input_gets_one_line(cli, arguments, told):
     ran = cli(*arguments, "limit=2") if "limit=0" not in arguments else cli(*arguments)
     assert ran.code == 2
     assert told in ran.err
-    lines = [line for line in ran.err.strip().split("\n") if "sample/s" not in line]
+    lines = [x for x in re.split(r"[\r\n]", ran.err) if x.strip() and "sample/s" not in x]
     assert len(lines) == 1, ran.err
     assert "Traceback" not in ran.err
 
