@@ -7,7 +7,7 @@ from conftest import FAMILIES, LAYERS, random_model
 from skipbench.engine import decode
 from skipbench.engine.decode import Decoding, Engine, Request, SampleTimeout
 from skipbench.engine.forward import modules_of
-from skipbench.engine.load import ModelSpec, load
+from skipbench.engine.load import ModelSpec, kv_bytes, load, weight_bytes
 from skipbench.policies.base import Dense, Policy, State, Sublayer
 from skipbench.policies.earlyexit import KV_RULES, RULES, EarlyExit
 from skipbench.policies.ffnskip import FFNSkip, RandomWindow
@@ -422,7 +422,16 @@ def test_weight_bytes_are_those_of_the_union_of_rows(llama):
     every = Engine(llama, LayerDrop(blocks=[2, 3], order="given", phase="decode"))
     some = Engine(llama, EverySecondRow(kv="project"))
     counts = every.generate(asked, forced)[0].counts
-    assert counts["weight_bytes"] < counts["weight_bytes_dense"]
+    left_out = llama.model.model.layers[2:4]
+    saved = sum(weight_bytes(b.self_attn) + weight_bytes(b.mlp) for b in left_out)
+    assert counts["weight_bytes_dense"] - counts["weight_bytes"] == pytest.approx(5 * saved / 4)
+    copied = EarlyExit(exit_rule="fixed", exit_layer=LAYERS - 2, kv="mask")
+    projected = EarlyExit(exit_rule="fixed", exit_layer=LAYERS - 2, kv="project")
+    two = [Engine(llama, p).generate(asked, forced)[0].counts for p in (copied, projected)]
+    assert two[0]["kv_projected"] == 0
+    assert two[1]["kv_projected"] == 2 * 5
+    extra = two[1]["weight_bytes"] - two[0]["weight_bytes"]
+    assert extra == pytest.approx(2 * 5 * kv_bytes(llama) / 4)
     counts = some.generate(asked, forced)[0].counts
     assert counts["weight_bytes"] == counts["weight_bytes_dense"]  # some row always runs
 

@@ -19,8 +19,9 @@ from skipbench.policies.static import Influence, ShortGPT
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, read_json, unpack_map, write_json
 
-SAMPLES = 48  # calibration prompts that a ratio is measured on
-BATCH = 24
+SAMPLES = 32  # calibration prompts that a ratio is measured on
+BATCH = 16
+NEAR = 0.004  # of the target: near enough to stop looking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,9 @@ def _search(policy: Policy, knob: Knob, target: float, calibration: Calibration)
               unit="sample", leave=False) as bar:  # fmt: skip
         while high - low > 1:
             middle = (low + high) // 2
-            if ratio_at(middle) < target:
+            if abs(ratio_at(middle) - target) <= NEAR:
+                low = high = middle
+            elif ratio_at(middle) < target:
                 low = middle
             else:
                 high = middle

@@ -130,12 +130,16 @@ def skip(records: Sequence[Json], manifest: Json) -> tuple[Json, Json]:
 
 
 def _single(total: Json, manifest: Json, sites: float) -> float | None:
-    """Weight bytes that each row would have saved by itself: what batch size 1 reads."""
+    """Weight bytes that each row would have saved by itself: what batch size 1 reads.
+
+    Tokens that catch up share the weights of the token that made them; projecting keys and values of
+    a skipped block reads their matrices, and an exit rule that asks for logits the output matrix.
+    """
     if not sites:
         return None
     bytes_of, steps = manifest["bytes_of"], total["decode_forwards"]
-    read = sum(total[f"{half}_run"] * bytes_of[half] for half in ("attn", "ffn"))
-    read += total["readouts"] * bytes_of["head"]
+    read = sum((total[f"{h}_run"] - total["caught_up"]) * bytes_of[h] for h in ("attn", "ffn"))
+    read += total["readouts"] * bytes_of["head"] + total["kv_projected"] * bytes_of["kv"]
     dense = sites * (bytes_of["attn"] + bytes_of["ffn"]) + steps * bytes_of["head"]
     return 1 - read / dense
 

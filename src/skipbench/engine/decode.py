@@ -186,6 +186,7 @@ class _Batch:
     def _count(self, spent: float) -> None:
         counter = self.forward.counter
         ran, caught_up = counter.ran.tolist(), counter.caught_up.tolist()
+        projected = counter.projected.tolist()
         share = counter.bytes_read / len(self.index)
         full = (sum(map(sum, self.forward.bytes)) + self.forward.head_bytes) / len(self.index)
         for row, i in enumerate(self.index):
@@ -195,6 +196,7 @@ class _Batch:
             counts["ffn_run"] += ran[row][1] + caught_up[row][1]
             counts["caught_up"] += caught_up[row][1]
             counts["readouts"] += counter.readouts
+            counts["kv_projected"] += projected[row]
             counts["weight_bytes"] += share
             counts["weight_bytes_dense"] += full
             self.maps[i].append(counter.skipped[row])
@@ -269,7 +271,14 @@ class _Batch:
 
 
 def _no_counts() -> dict[str, int | float]:
-    names = ("decode_forwards", "attn_run", "ffn_run", "caught_up", "readouts")
+    names = (
+        "decode_forwards",
+        "attn_run",
+        "ffn_run",
+        "caught_up",
+        "readouts",
+        "kv_projected",
+    )
     counts: dict[str, int | float] = dict.fromkeys(names, 0)
     return counts | {"weight_bytes": 0.0, "weight_bytes_dense": 0.0}
 

@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.llama.modeling_llama import rotate_half
 
 from skipbench.engine.cache import Behind, Cache, Rows
-from skipbench.engine.load import Loaded, weight_bytes
+from skipbench.engine.load import Loaded, kv_bytes, weight_bytes
 from skipbench.policies.base import Phase, Policy, Site, State, Sublayer
 
 
@@ -28,6 +28,9 @@ class Counter:
         self.ran = torch.zeros(rows, 2, dtype=torch.long, device=device)
         self.caught_up = torch.zeros(rows, 2, dtype=torch.long, device=device)
         self.skipped = torch.zeros(rows, num_layers, 2, dtype=torch.bool, device=device)
+        self.projected = torch.zeros(
+            rows, dtype=torch.long, device=device
+        )  # K, V of skipped blocks
         self.bytes_read = 0  # by the union of rows
         self.readouts = 0  # logits asked for, the final ones included
 
@@ -53,6 +56,7 @@ class Forward:
         self.bytes = [
             (weight_bytes(block.self_attn), weight_bytes(block.mlp)) for block in self.model.layers
         ]
+        self.kv_bytes = kv_bytes(loaded)
         self.head_bytes = weight_bytes(self.head)
 
     def readout(self, x: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ class Forward:
         self.counter = Counter(len(ids), len(self.bytes), x.device)
         places = torch.arange(slots.start, slots.stop, device=x.device)
         positions = (places[None] - self.padding[:, None]).clamp(min=0)
-        self.slots, self.step = slots, step
+        self.slots, self.step, self.caught_up_at = slots, step, -1
         self.real = places[None] >= self.padding[:, None]
         self.tokens = self.real.sum(1)
         self.rotary = self.model.rotary_emb(x, positions)
@@ -107,7 +111,8 @@ class Forward:
         if skipped is True:
             return x
         block = self.model.layers[layer]
-        self.counter.bytes_read += self.bytes[layer][1]
+        if self.caught_up_at != layer:  # else these weights were read for earlier tokens already
+            self.counter.bytes_read += self.bytes[layer][1]
         if skipped is False:
             self.counter.ran[:, 1] += self.tokens
             return x + block.mlp(block.post_attention_layernorm(x))
@@ -121,6 +126,8 @@ class Forward:
     def _attention_half(self, layer: int, x: Tensor, skipped: bool | Tensor) -> Tensor:
         if skipped is True:
             self._fill(layer, x, None)
+            if self.kv in ("project", "full") or (self.kv == "copy" and layer == 0):
+                self.counter.bytes_read += self.kv_bytes
             return x
         self.counter.bytes_read += self.bytes[layer][0]
         if skipped is False:
@@ -229,6 +236,8 @@ class Forward:
             rotary = self.rotary if rows is None else tuple(part[rows] for part in self.rotary)
             key, value, _ = self._project(layer, x, rotary)
             self.cache.write(layer, rows, self.slots, key, value)
+            where = slice(None) if rows is None else rows
+            self.counter.projected[where] += 1
 
     def _catch_up(self, layer: int, rows: Tensor) -> None:
         """Take earlier tokens of `rows` that stopped below this block through it, exactly.
@@ -261,6 +270,7 @@ class Forward:
         self.counter.caught_up += counts[:, None]
         # the attention of this block is read by the current token as well; its FFN maybe not
         self.counter.bytes_read += self.bytes[layer][1]
+        self.caught_up_at = layer
 
 
 def _rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:

@@ -205,7 +205,14 @@ def half_bytes(loaded: Loaded) -> dict[str, float]:
         "attn": sum(weight_bytes(block.self_attn) for block in blocks) / len(blocks),
         "ffn": sum(weight_bytes(block.mlp) for block in blocks) / len(blocks),
         "head": weight_bytes(loaded.model.lm_head),
+        "kv": kv_bytes(loaded),
     }
+
+
+def kv_bytes(loaded: Loaded) -> float:
+    """Weight bytes of the key and value projections of a block (the mean over blocks)."""
+    blocks = [block.self_attn for block in loaded.model.model.layers]
+    return sum(weight_bytes(a.k_proj) + weight_bytes(a.v_proj) for a in blocks) / len(blocks)
 
 
 def weight_bytes(module: nn.Module) -> int:
