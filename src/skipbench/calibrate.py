@@ -4,6 +4,7 @@ Both look at the calibration split alone, run the engine that the run will use, 
 `results_dir/calibration/` under a hash of everything that decides the outcome.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,8 +96,15 @@ def _search(policy: Policy, knob: Knob, target: float, calibration: Calibration)
 
     low, high = 0, len(knob.values) - 1
     runs = high.bit_length() + 2
-    with tqdm(total=runs * len(calibration.requests), desc=f"calibrating {knob.field}",
-              unit="sample", leave=False) as bar:  # fmt: skip
+    pause = 0.1 if sys.stderr.isatty() else 10.0
+    bar = tqdm(
+        total=runs * len(calibration.requests),
+        desc=f"calibrating {knob.field}",
+        unit="sample",
+        leave=False,
+        mininterval=pause,
+    )
+    with bar:
         while high - low > 1:
             middle = (low + high) // 2
             if abs(ratio_at(middle) - target) <= NEAR:

@@ -179,7 +179,10 @@ def _generate(setup: Setup, samples: list[Sample], sides: list[Side]) -> None:
     _warm_up(setup, samples[0], sides)
     todo = sum(len(left) for left in pending)
     smallest = min(side.batch_size for side in sides)
-    with tqdm(total=todo, unit="sample", file=sys.stderr, dynamic_ncols=True) as bar:
+    pause = 0.1 if sys.stderr.isatty() else 10.0  # a line of a log file stays
+    with tqdm(
+        total=todo, unit="sample", file=sys.stderr, dynamic_ncols=True, mininterval=pause
+    ) as bar:
         for number in range(-(-len(samples) // smallest)):
             # which side goes first alternates, so that drift falls on both alike
             for side, left in list(zip(sides, pending, strict=True))[:: 1 - 2 * (number % 2)]:

@@ -31,7 +31,7 @@ class Counter:
         self.projected = torch.zeros(
             rows, dtype=torch.long, device=device
         )  # K, V of skipped blocks
-        self.bytes_read = 0  # by the union of rows
+        self.bytes_read = 0.0  # by the union of rows
         self.readouts = 0  # logits asked for, the final ones included
 
 
