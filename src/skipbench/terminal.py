@@ -30,7 +30,7 @@ def show_summary(directory: Path, console: Console | None = None) -> None:
     path = directory / "summary.json"
     if not path.exists():
         return
-    console = console or Console(width=None if sys.stdout.isatty() else 110)
+    console = console or Console(width=None if sys.stdout.isatty() else 120)
     summary = read_json(path)
     twin_path = directory.parents[1] / "dense" / str(summary.get("twin")) / "summary.json"
     twin = read_json(twin_path) if twin_path.exists() else None

@@ -4,6 +4,7 @@ Everything a checkpoint asks for in its configuration is either handled or refus
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def load(spec: ModelSpec) -> Loaded:
         tokenizer.chat_template = spec.template
     model.eval().requires_grad_(False)
     torch.nn.Module.to(model, device)
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        _one_thread_if_small(model)
     settings = model.generation_config
     return Loaded(
         model=model,
@@ -117,6 +120,12 @@ def load(spec: ModelSpec) -> Loaded:
         windows=_windows(model.config),
         digest=model_digest(directory),
     )
+
+
+def _one_thread_if_small(model: Any) -> None:
+    """Threads cost a small model more than they give, and ten times that on a busy machine."""
+    if sum(p.numel() for p in model.parameters()) < 100_000_000:
+        torch.set_num_threads(1)
 
 
 def _check_files(directory: Path, spec: ModelSpec) -> None:
