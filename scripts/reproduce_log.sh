@@ -15,13 +15,21 @@ facts() {
   run "$@" method=layerdrop method.part=ffn method.order=middle,last,uniform,random skip=$three
   # whole blocks: at the same ratio of blocks, and at the weight bytes that ffnskip saves, since
   # 0.69 of a block is FFN
+  # a schedule over 360 tokens never gets to its end in a reply of 15: the horizon is set to a reply
+  local horizon=12
+  [ "$form" = task.form=long ] && horizon=160
   for ratios in $three 0.069,0.1725,0.2415; do
-    run "$@" method=skipdecode,shortgpt skip=$ratios
+    run "$@" method=shortgpt skip=$ratios
+    run "$@" method=skipdecode method.horizon=$horizon skip=$ratios
     run "$@" method=layerdrop method.order=middle,last skip=$ratios
-    run "$@" method=earlyexit method.exit_rule=softmax,state,random skip=$ratios
+    run "$@" method=earlyexit method.exit_rule=state,random skip=$ratios
+    # confidence saturates early here: without decay, and from 11 blocks on
+    run "$@" method=earlyexit method.decay=0 method.exit_layer=11 skip=$ratios
   done
-  # how much of early exit's damage is the cache: the same rules, other KV rules
-  run "$@" method=earlyexit method.exit_rule=softmax,random method.kv=copy,mask,recompute skip=0.25
+  # how much of early exit's damage is the cache: the same exits with four KV rules
+  kv=method.kv=project,copy,mask,recompute
+  run "$@" method=earlyexit method.exit_rule=random method.exit_layer=8 method.depth=0.5 $kv
+  run "$@" method=earlyexit method.decay=0 method.exit_layer=11 method.threshold=0.99 $kv
   run "$@" method=earlyexit method.exit_rule=fixed method.exit_layer=12 method.kv=project,copy,mask,recompute
   # the same skips without the rule that chose them
   for cell in "$dir"/factoid/tiny/ffnskip/*/; do
@@ -34,9 +42,11 @@ facts() {
 
 others() {  # conversations and summaries, all methods at a quarter
   local task=$1
-  run "$task" divergence=true method=ffnskip,ffnskip_noadapt,ffnskip_random,skipdecode,shortgpt skip=0.25
+  run "$task" divergence=true method=ffnskip,ffnskip_noadapt,ffnskip_random,shortgpt skip=0.25
+  run "$task" divergence=true method=skipdecode method.horizon=30 skip=0.25
   run "$task" divergence=true method=layerdrop method.order=middle,last skip=0.25
-  run "$task" divergence=true method=earlyexit method.exit_rule=softmax,state,random skip=0.25
+  run "$task" divergence=true method=earlyexit method.exit_rule=state,random skip=0.25
+  run "$task" divergence=true method=earlyexit method.decay=0 method.exit_layer=11 skip=0.25
   run "$task" divergence=true method=replay method.order=shuffled
   run "$task" divergence=true method=static_matched
 }
