@@ -7,6 +7,20 @@ dir=${1:-results/log}
 run() { python -m skipbench -m results_dir="$dir" noise_floor=true "$@" > /dev/null || echo "exit $?: $*" >&2; }
 three=0.1,0.25,0.35
 
+blocks() {  # methods that leave out whole blocks
+  local ratios=$1
+  shift
+  # a schedule over 360 tokens never gets to its end in a reply of 15: the horizon is set to a reply
+  local horizon=12
+  [ "$1" = task.form=long ] && horizon=160
+  run "$@" method=shortgpt skip=$ratios
+  run "$@" method=skipdecode method.horizon=$horizon skip=$ratios
+  run "$@" method=layerdrop method.order=middle,last skip=$ratios
+  run "$@" method=earlyexit method.exit_rule=state,random skip=$ratios
+  # confidence saturates early here: without decay, and from 11 blocks on
+  run "$@" method=earlyexit method.decay=0 method.exit_layer=11 skip=$ratios
+}
+
 facts() {
   local form=$1
   run "$@" method=ffnskip method.cold_start=2 method.cold_end=3 skip=$three
@@ -15,17 +29,7 @@ facts() {
   run "$@" method=layerdrop method.part=ffn method.order=middle,last,uniform,random skip=$three
   # whole blocks: at the same ratio of blocks, and at the weight bytes that ffnskip saves, since
   # 0.69 of a block is FFN
-  # a schedule over 360 tokens never gets to its end in a reply of 15: the horizon is set to a reply
-  local horizon=12
-  [ "$form" = task.form=long ] && horizon=160
-  for ratios in $three 0.069,0.1725,0.2415; do
-    run "$@" method=shortgpt skip=$ratios
-    run "$@" method=skipdecode method.horizon=$horizon skip=$ratios
-    run "$@" method=layerdrop method.order=middle,last skip=$ratios
-    run "$@" method=earlyexit method.exit_rule=state,random skip=$ratios
-    # confidence saturates early here: without decay, and from 11 blocks on
-    run "$@" method=earlyexit method.decay=0 method.exit_layer=11 skip=$ratios
-  done
+  blocks $three "$@"
   # how much of early exit's damage is the cache: the same exits with four KV rules
   kv=method.kv=project,copy,mask,recompute
   run "$@" method=earlyexit method.exit_rule=random method.exit_layer=8 method.depth=0.5 $kv
@@ -38,6 +42,7 @@ facts() {
       run "$@" method=static_matched method.order=pattern,set method.cell="$cell"
     fi
   done
+  blocks 0.069,0.1725,0.2415 "$@"
 }
 
 others() {  # conversations and summaries, all methods at a quarter

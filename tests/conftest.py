@@ -62,6 +62,10 @@ def random_model(family: str, directory: Path, **changes) -> Path:
     }
     torch.manual_seed(7)
     model = model_kind(config_kind(**{**shape, **extra, **changes}))
+    with torch.no_grad():  # fresh norms are all ones and would hide mistakes about them
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.uniform_(0.4, 1.6)
     model.save_pretrained(directory)
     octets = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = {"<s>": 0, "</s>": 1} | {octet: i for i, octet in enumerate(octets, 2)}

@@ -70,7 +70,7 @@ class FaultServer:
             handler.close_connection = True
             return handler.connection.shutdown(socket.SHUT_RDWR)
         if fault == "timeout":
-            time.sleep(6)
+            time.sleep(12)
         good = f"It is fine.\nRating: [[{self.grade(prompt)}]]"
         if fault == "slow":
             data = self._completion(good)

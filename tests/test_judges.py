@@ -77,7 +77,7 @@ def test_an_answer_cannot_forge_a_verdict(evil):
 def judge_for(server, cache, **changes) -> ApiJudge:
     fields = {
         "model": "m", "cache": cache, "base_url": server.url if server else "http://127.0.0.1:9/v1",
-        "key_env": "SKIPBENCH_TEST_KEY", "timeout_s": 2.5, "max_retries": 3, "concurrency": 32,
+        "key_env": "SKIPBENCH_TEST_KEY", "timeout_s": 5.0, "max_retries": 3, "concurrency": 32,
     }  # fmt: skip
     return ApiJudge(**{**fields, **changes})
 

@@ -123,8 +123,8 @@ BUGS = {
     ),
     "noise depends on the place in the batch": (
         "engine/decode.py",
-        'f"{seed}:{turn}:{sample_id}"',
-        'f"{seed}:{turn}:{id(sample_id)}"',
+        "torch.Generator().manual_seed(seed) for seed in seeds",
+        "torch.Generator().manual_seed(row) for row, _ in enumerate(seeds)",
         "test_engine.py -k shares_noise",
     ),
     "recomputed blocks are not counted": (
