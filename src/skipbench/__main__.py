@@ -37,7 +37,8 @@ def main() -> None:
         print(f"skipbench {__version__}")
         raise SystemExit(0)
     sys.argv[1:] = [a[1:] if a.startswith("+experiment=") else a for a in arguments]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
+        signal.signal(stop, signal.default_int_handler)
     try:
         _hydra_main()
     except KeyboardInterrupt:
