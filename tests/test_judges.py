@@ -104,11 +104,13 @@ UNSCORED = {
 }  # fmt: skip
 
 
-def check_under_faults(count, tmp_path):
+def check_under_faults(count, tmp_path, rare_too):
     def fault_of(number: int) -> str:  # one in twelve of the slow kinds, to keep the test short
         kinds = [f for f in FAULTS if f not in ("timeout", "slow", "huge")]
         rare = {0: "timeout", 1: "slow", 2: "huge"}
-        return rare[number // 40 % 3] if number % 40 == 7 else kinds[number % len(kinds)]
+        if rare_too and number % 40 == 7:
+            return rare[number // 40 % 3]
+        return kinds[number % len(kinds)]
 
     server = FaultServer(lambda p: fault_of(number_of(p)), grade_of)
     try:
@@ -133,12 +135,12 @@ def check_under_faults(count, tmp_path):
 
 
 def test_mixed_faults_give_no_wrong_score_and_lose_nothing(key, tmp_path):
-    check_under_faults(120, tmp_path)
+    check_under_faults(120, tmp_path, rare_too=False)
 
 
 @pytest.mark.slow
 def test_a_thousand_items_under_mixed_faults(key, tmp_path):
-    check_under_faults(1000, tmp_path)
+    check_under_faults(1000, tmp_path, rare_too=True)
 
 
 def test_replay_needs_no_server(key, tmp_path, monkeypatch):
@@ -278,6 +280,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_repeats_only_the_calls_in_flight(key, tmp_path):
     def pause(prompt):
         time.sleep(0.05)

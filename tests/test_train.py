@@ -20,6 +20,7 @@ def trainer_module():
     return module
 
 
+@pytest.mark.slow
 def test_resuming_ends_like_an_uninterrupted_run(trainer_module, tmp_path):
     def options(name):
         return argparse.Namespace(
