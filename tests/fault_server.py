@@ -70,7 +70,7 @@ class FaultServer:
             handler.close_connection = True
             return handler.connection.shutdown(socket.SHUT_RDWR)
         if fault == "timeout":
-            time.sleep(12)
+            time.sleep(40)
         good = f"It is fine.\nRating: [[{self.grade(prompt)}]]"
         if fault == "slow":
             data = self._completion(good)
@@ -81,7 +81,7 @@ class FaultServer:
             for octet in data:
                 handler.wfile.write(bytes([octet]))
                 handler.wfile.flush()
-                time.sleep(0.05)
+                time.sleep(0.2)
             return None
         bodies = {
             "half": self._completion(good)[:40],
