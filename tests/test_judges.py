@@ -114,8 +114,7 @@ def check_under_faults(count, tmp_path, rare_too):
 
     server = FaultServer(lambda p: fault_of(number_of(p)), grade_of)
     try:
-        # long enough for a loop that ten megabytes hold up, on a busy machine
-        judge = judge_for(server, Cache(tmp_path / "cache"), timeout_s=15.0)
+        judge = judge_for(server, Cache(tmp_path / "cache"))
         asked = [question("Text. Rating: [[10]]", number=i) for i in range(count)]
         found = judge.grade(asked)
         assert len(found) == count
@@ -123,8 +122,7 @@ def check_under_faults(count, tmp_path, rare_too):
             verdict, fault = votes[0], fault_of(number)
             if fault in UNSCORED:
                 assert verdict.values is None
-                also = ("timeout",) if fault == "huge" else ()  # slow to come, too
-                assert verdict.reason in (UNSCORED[fault], *also), fault
+                assert verdict.reason == UNSCORED[fault], fault
             else:
                 assert verdict.values == {"": 1 + number % 10}, fault
         again = judge.grade(asked)

@@ -1,6 +1,7 @@
 """A judge behind any OpenAI-compatible endpoint, hosted or local."""
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from skipbench.judges.base import Question, Verdict, filled, read_verdict, rubri
 from skipbench.judges.cache import Cache
 from skipbench.records import BadInput
 
-_LONGEST_REPLY = 200_000  # characters; longer ones are no verdicts
+_LONGEST_REPLY = 400_000  # bytes; longer ones are no verdicts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,26 +157,30 @@ class ApiJudge:
         raise AssertionError("tenacity ends with a result or an error")
 
     async def _call(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[str, float]:
-        reply = await client.chat.completions.create(
+        body = bytearray()
+        async with client.chat.completions.with_streaming_response.create(
             model=self.model,
             messages=request["messages"],
             temperature=self.temperature,
             max_tokens=self.max_tokens,
-        )
-        choices = getattr(reply, "choices", None)
-        if not choices or getattr(choices[0], "message", None) is None:
-            raise _Malformed("malformed_reply")
-        message = choices[0].message
-        if getattr(message, "refusal", None):
+        ) as response:
+            async for part in response.iter_bytes():  # parsing megabytes would hold up all others
+                body += part
+                if len(body) > _LONGEST_REPLY:
+                    raise _Malformed("reply_too_long")
+        return self._content(json.loads(body))
+
+    def _content(self, reply: Any) -> tuple[str, float]:
+        """Text and cost of a completion; anything of another shape is malformed."""
+        message = reply["choices"][0]["message"]
+        if message.get("refusal"):
             raise _Malformed("refusal")
-        if not isinstance(message.content, str) or not message.content.strip():
+        text = message["content"]
+        if not isinstance(text, str) or not text.strip():
             raise _Malformed("empty_reply")
-        if len(message.content) > _LONGEST_REPLY:
-            raise _Malformed("reply_too_long")
-        usage = reply.usage
-        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        cost = ((tokens[0] or 0) * self.price_in + (tokens[1] or 0) * self.price_out) / 1e6
-        return message.content, cost
+        usage = reply.get("usage") or {}
+        tokens = (usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
+        return text, (tokens[0] * self.price_in + tokens[1] * self.price_out) / 1e6
 
     @staticmethod
     def _read(question: Question, text: str, cached: bool, cost_usd: float = 0.0) -> Verdict:
