@@ -48,7 +48,7 @@ facts() {
 others() {  # conversations and summaries, all methods at a quarter
   local task=$1
   run "$task" divergence=true method=ffnskip,ffnskip_noadapt,ffnskip_random,shortgpt skip=0.25
-  run "$task" divergence=true method=skipdecode method.horizon=30 skip=0.25
+  run "$task" divergence=true method=skipdecode method.horizon=$2 skip=0.25
   run "$task" divergence=true method=layerdrop method.order=middle,last skip=0.25
   run "$task" divergence=true method=earlyexit method.exit_rule=state,random skip=0.25
   run "$task" divergence=true method=earlyexit method.decay=0 method.exit_layer=11 skip=0.25
@@ -59,7 +59,7 @@ others() {  # conversations and summaries, all methods at a quarter
 case ${2:-all} in
   short) facts task.form=short ;;
   long) facts task.form=long limit=72 ;;
-  others) others task=mtbench; others task=summarization ;;
-  all) facts task.form=short; facts task.form=long limit=72; others task=mtbench; others task=summarization ;;
+  others) others task=mtbench 12; others task=summarization 30 ;;
+  all) facts task.form=short; facts task.form=long limit=72; others task=mtbench 12; others task=summarization 30 ;;
 esac
 python scripts/log_tables.py "$dir"

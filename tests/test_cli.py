@@ -472,3 +472,38 @@ def test_a_dry_run_prices_the_judge(cli):
     assert ran.code == 0, ran.err
     assert "at most 10 judge calls" in ran.out
     assert "USD" in ran.out
+
+
+def test_dialogues_have_outcomes_by_turn_and_a_judge_can_be_tried_on_planted_damage(cli):
+    ran = cli("task=mtbench", "limit=6", "method=layerdrop", "skip=0.4", "judge=reference",
+              "judge.ladder=true")  # fmt: skip
+    assert ran.code == 0, ran.err
+    summary = read_json(cell_of(ran) / "summary.json")
+    assert summary["metrics"]["hallucination_rate"]["n"] == 6
+    assert sum(n for row in summary["transitions"].values() for n in row.values()) == 12
+    ladder = summary["judge"]["ladder"]
+    assert ladder["n"] == 12
+    assert {rung["rate"] for rung in ladder["rungs"]} == {0.0, 0.25, 0.5, 1.0}
+    assert all(value < -0.3 for value in ladder["sensitivity"].values())
+    assert "planted damage" in ran.out
+
+
+def test_what_a_dialogue_makes_up():
+    from skipbench.tasks.base import Reply
+    from skipbench.tasks.mtbench import MTBench
+
+    task = MTBench()
+    sample = next(s for s in task.samples("eval") if s.meta["category"] == "reasoning")
+    reference = sample.references[0][0]
+    opposite = {"yes.": "no.", "no.": "yes."}[reference.split()[-1]]
+    turned = " ".join([*reference.split()[:-1], opposite])
+    for text, outcome in (
+        (reference, "correct"),
+        (turned, "wrong_entity"),
+        ("I do not know.", "abstained"),
+        ("Hm, well.", "off_format"),
+    ):
+        reply = Reply(text=text, token_ids=[5] * 9, finish_reason="stop", prompt="", forced=False)
+        scores = {s.metric: s.value for s in task.score(sample, [reply, reply]) if s.turn == 0}
+        assert scores[f"outcome.{outcome}"] == 1.0, text
+        assert scores["hallucination_rate"] == float(outcome == "wrong_entity")

@@ -39,6 +39,7 @@ class Setup:
     judge: "Judge | None" = None
     judge_mode: str = "single"
     judge_rubric: str | None = None
+    judge_ladder: bool = False
     noise_floor: bool = False
     dry_run: bool = False
     divergence: bool = False

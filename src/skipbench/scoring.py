@@ -73,6 +73,7 @@ def _judged(
     if setup.judge is None:
         return None
     from skipbench.judges.grading import graded, questions
+    from skipbench.judges.ladder import climb
 
     def replies_of(some: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
         return {key: r["replies"] for key, r in some.items() if r["error"] is None}
@@ -81,7 +82,13 @@ def _judged(
     asked = list(
         questions(setup.judge_mode, cell.samples, replies_of(records), dense, setup.judge_rubric)
     )
-    return graded(setup.judge, asked, cell.samples) if asked else None
+    if not asked:
+        return None
+    made = graded(setup.judge, asked, cell.samples)
+    if setup.judge_ladder:
+        mode = "summary" if setup.judge_mode == "summary" else "single"
+        made.judge["ladder"] = climb(setup.judge, mode, cell.samples, setup.judge_rubric)
+    return made
 
 
 def _faithfulness(

@@ -57,6 +57,7 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         judge=_judge(plain, names[0], results_dir),
         judge_mode=_judge_mode(plain["judge"]["mode"], names[0]),
         judge_rubric=plain["judge"].get("rubric"),
+        judge_ladder=plain["judge"]["ladder"],
         names=names,
         task_config=task_config,
         method_config={k: v for k, v in method_config.items() if k != "skip"},
@@ -102,6 +103,8 @@ def _check_top(plain: dict[str, Any]) -> None:
     margin = plain["margin"]
     if not isinstance(margin, int | float) or not 0 < margin < 1:
         raise BadInput(f"margin={margin!r} is not a number between 0 and 1")
+    if not isinstance(plain["judge"].get("ladder"), bool):
+        raise BadInput(f"judge.ladder={plain['judge'].get('ladder')!r} is not true or false")
     for key in ("overwrite", "dry_run", "noise_floor", "divergence"):
         if not isinstance(plain[key], bool):
             raise BadInput(f"{key}={plain[key]!r} is not true or false")
@@ -163,7 +166,9 @@ def _judge(plain: dict[str, Any], task: str, results_dir: Path) -> Any:
     from skipbench.judges.api import ApiJudge
     from skipbench.judges.cache import Cache
 
-    fields = {key: value for key, value in config.items() if key not in ("mode", "rubric")}
+    fields = {
+        key: value for key, value in config.items() if key not in ("mode", "rubric", "ladder")
+    }
     if config.get("rubric"):
         from skipbench.judges.base import rubric
 

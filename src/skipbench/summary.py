@@ -206,23 +206,24 @@ def _range(metric: str) -> float:
     return 9.0 if metric.startswith(("judge_score", "judge.", "reference_score")) else 1.0
 
 
-def transitions(values: Values, twin: Values) -> Json:
-    """dense outcome -> method outcome -> number of samples."""
+def transitions(scores: Sequence[Json], twin: Sequence[Json]) -> Json:
+    """dense outcome -> method outcome -> number of replies."""
 
-    def outcome_of(side: Values) -> dict[str, str]:
+    def outcome_of(side: Sequence[Json]) -> dict[tuple[str, int], str]:
         return {
-            sample: name
-            for name in OUTCOMES
-            for sample, value in side.get(f"outcome.{name}", {}).items()
-            if value == 1.0
+            (score["sample_id"], score["turn"]): name
+            for score in side
+            if score["value"] == 1.0
+            and score["metric"].startswith("outcome.")
+            and (name := score["metric"].removeprefix("outcome.")) in OUTCOMES
         }
 
-    ours, theirs = outcome_of(values), outcome_of(twin)
+    ours, theirs = outcome_of(scores), outcome_of(twin)
     table: Json = {}
-    for sample, before in theirs.items():
-        if sample in ours:
+    for reply, before in theirs.items():
+        if reply in ours:
             row = table.setdefault(before, {})
-            row[ours[sample]] = row.get(ours[sample], 0) + 1
+            row[ours[reply]] = row.get(ours[reply], 0) + 1
     return table
 
 
@@ -266,7 +267,8 @@ def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None
     records = cell.records()
     good = {s: r for s, r in records.items() if r["error"] is None}
     manifest = cell.manifest
-    values = values_of(cell.scores())
+    scores = cell.scores()
+    values = values_of(scores)
     decode, prefill = skip(list(good.values()), manifest)
     made: Json = {
         "schema": manifest["schema"],
@@ -287,10 +289,10 @@ def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None
         made[key] = made.pop(f"{key}_name")
     if twin is not None:
         theirs = {s: r for s, r in twin.records().items() if r["error"] is None}
-        twin_values = values_of(twin.scores())
+        twin_scores = twin.scores()
         made["twin"] = twin.fingerprint
-        made["paired"] = paired(values, twin_values, cell, manifest["config"]["margin"])
-        made["transitions"] = transitions(values, twin_values)
+        made["paired"] = paired(values, values_of(twin_scores), cell, manifest["config"]["margin"])
+        made["transitions"] = transitions(scores, twin_scores)
         made["speed"] |= speedup(good, theirs, manifest["decode"]["mode"] == "forced_length")
     return made
 

@@ -136,6 +136,11 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
             f"judge {judge['model']}: {judge['calls']} calls, {judge['cached']} from the cache, "
             f"{judge['unscored']} unscored {judge['reasons'] or ''}, {judge['cost_usd']:.4f} USD"
         )
+        if judge.get("ladder", {}).get("sensitivity"):
+            seen = ", ".join(f"{k} {v:+.2f}" for k, v in judge["ladder"]["sensitivity"].items())
+            lines.append(
+                f"judge's sensitivity to planted damage (rank correlation, -1 best): {seen}"
+            )
     lines += _speed_lines(speed, twin)
     return lines
 

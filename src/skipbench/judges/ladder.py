@@ -4,6 +4,7 @@ Good answers are damaged at known rates, with loops or with swapped entities, an
 others. A judge worth believing grades lower the more is damaged.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -13,7 +14,10 @@ import numpy as np
 from scipy import stats
 
 from skipbench.judges.base import Judge, Question
+from skipbench.judges.grading import questions
+from skipbench.records import Sample
 
+_NAME = re.compile(r"\b[A-Z][\w’-]+(?: [A-Z][\w’-]+)*|\b\d[\d,.]*\d\b")
 RATES = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -47,12 +51,19 @@ def swapped(text: str, names: Sequence[str], rng: Random) -> str:
     return text[:at] + new + text[at + len(old) :]
 
 
+def names_in(answers: Sequence[str]) -> list[str]:
+    """What can be swapped between answers: capitalised names, numbers, and each answer's last word."""
+    found = {match for answer in answers for match in _NAME.findall(answer)}
+    last = {words[-1].strip(".,;:!?\"'") for answer in answers if (words := answer.split())}
+    return sorted(name for name in found | last if name)
+
+
 def ladder(
-    judge: Judge, questions: Sequence[Question], names: Sequence[str], seed: int = 0
+    judge: Judge, asked_of: Sequence[Question], names: Sequence[str], seed: int = 0
 ) -> tuple[list[Rung], dict[str, float]]:
     """Rungs for both kinds of damage, and Spearman's correlation of rate and grade for each.
 
-    `questions` hold good answers. The correlation is over single grades; -1 is a perfect judge.
+    `asked_of` holds good answers. The correlation is over single grades; -1 is a perfect judge.
     """
     rungs: list[Rung] = []
     sensitivity: dict[str, float] = {}
@@ -62,9 +73,9 @@ def ladder(
         for rate in RATES:
             rng = Random(f"{seed}:{damage}:{rate}")
             asked = []
-            for number, question in enumerate(questions):
+            for number, question in enumerate(asked_of):
                 answer = question.fields["answer"]
-                hit = (number + 0.5) / len(questions) < rate
+                hit = (number + 0.5) / len(asked_of) < rate
                 if hit:
                     change = (
                         looped(answer, rng) if damage == "loop" else swapped(answer, names, rng)
@@ -84,3 +95,20 @@ def ladder(
             found: Any = stats.spearmanr(rates, grades)
             sensitivity[damage] = float(found.statistic)
     return rungs, sensitivity
+
+
+def climb(judge: Judge, mode: str, samples: Sequence[Sample], rubric: str | None) -> dict[str, Any]:
+    """The ladder over the references of a cell's samples, for the summary: what `judge` is worth.
+
+    Samples without a reference for every turn are left out; `n` says how many turns were graded.
+    """
+    good = {
+        s.sample_id: [references[0] for references in s.references]
+        for s in samples
+        if s.references and all(s.references)
+    }
+    asked = list(questions(mode, samples, good, {}, rubric))
+    if not asked:
+        return {"n": 0, "reason": "no sample has references to damage"}
+    rungs, sensitivity = ladder(judge, asked, names_in([q.fields["answer"] for q in asked]))
+    return {"n": len(asked), "rungs": [vars(rung) for rung in rungs], "sensitivity": sensitivity}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from skipbench.records import Sample, Score
+from skipbench.world.items import Item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +54,14 @@ class Task(Protocol):
     def groups(self, sample: Sample) -> Sequence[str]:
         """Names of the parts of the data this sample belongs to: metrics are also shown by part."""
         ...
+
+
+def sample_of(item: Item) -> Sample:
+    """A question of the closed world as a sample."""
+    return Sample(
+        sample_id=item.item_id,
+        cluster=item.cluster,
+        turns=item.turns,
+        references=item.references,
+        meta=item.meta,
+    )

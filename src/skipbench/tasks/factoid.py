@@ -14,7 +14,7 @@ from pathlib import Path
 from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import freebaseqa
-from skipbench.tasks.base import Prompt, Reply
+from skipbench.tasks.base import Prompt, Reply, sample_of
 from skipbench.world import claims, questions
 from skipbench.world.facts import SPLITS, World, build
 from skipbench.world.items import Item
@@ -61,7 +61,7 @@ class Factoid:
             raise BadInput(f"split={split!r} is not one of {', '.join(SPLITS)}")
         if self.data == "freebaseqa":
             return freebaseqa.samples(split, self.path)
-        return [_sample(item) for item in self._items(split)]
+        return [sample_of(item) for item in self._items(split)]
 
     def _items(self, split: str) -> list[Item]:
         world = self._world
@@ -168,13 +168,3 @@ class Factoid:
             }
 
         return values
-
-
-def _sample(item: Item) -> Sample:
-    return Sample(
-        sample_id=item.item_id,
-        cluster=item.cluster,
-        turns=item.turns,
-        references=item.references,
-        meta=item.meta,
-    )

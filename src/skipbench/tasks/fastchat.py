@@ -1,12 +1,10 @@
 """MT-Bench and Vicuna questions as FastChat publishes them (Apache-2.0), from their owners."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from skipbench.records import BadInput, Sample
-from skipbench.tasks.fetch import fetched
+from skipbench.tasks.fetch import find
 
 _SOURCE = "https://raw.githubusercontent.com/lm-sys/FastChat/0e6d3e4/fastchat/llm_judge/data/{part}"
 _FOLDERS = {"mtbench": "mt_bench", "vicuna80": "vicuna_bench"}
@@ -26,7 +24,8 @@ def samples(data: str, split: str, path: str | None) -> list[Sample]:
         data, path = ("vicuna80" if data == "mtbench" else "mtbench"), None
     elif split != "eval":
         raise BadInput(f"split={split!r}: task.data={data} has calibration and eval")
-    source = _find(f"{_FOLDERS[data]}/question.jsonl", path)
+    part = f"{_FOLDERS[data]}/question.jsonl"
+    source = find(part, path, _SOURCE.format(part=part), _SHA256[part])
     found = []
     for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
@@ -55,14 +54,3 @@ def _read(line: str, where: str) -> Sample:
         references=tuple(references),
         meta={"form": "conversation", "category": category},
     )
-
-
-def _find(part: str, path: str | None) -> Path:
-    if path is not None:
-        given = Path(path)
-        return given / part if given.is_dir() else given
-    local = os.environ.get("SKIPBENCH_DATA")
-    if local:
-        for found in sorted(Path(local).rglob(part)):
-            return found
-    return fetched(_SOURCE.format(part=part), part.replace("/", "-"), _SHA256[part])

@@ -1,12 +1,11 @@
 """FreebaseQA in its released JSON schema, from a local file or from its owners' repository."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from skipbench.records import BadInput, Sample
-from skipbench.tasks.fetch import fetched
+from skipbench.tasks.fetch import find
 
 # where the owners publish it; the digest of what came is recorded in every manifest
 _SOURCE = "https://raw.githubusercontent.com/kelvin-jiang/FreebaseQA/d16aae5/FreebaseQA-{part}.json"
@@ -20,7 +19,8 @@ def samples(split: str, path: str | None) -> list[Sample]:
     """
     if split not in _PARTS:
         raise BadInput(f"split={split!r}: freebaseqa has {', '.join(_PARTS)}")
-    source = _find(_PARTS[split], path)
+    part = _PARTS[split]
+    source = find(f"FreebaseQA-{part}.json", path, _SOURCE.format(part=part), sha256=None)
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -49,16 +49,3 @@ def _read(question: Any, source: Path, number: int) -> Sample:
         references=(tuple(names),),
         meta={"form": "short", "value": names[0], "value_type": None},
     )
-
-
-def _find(part: str, path: str | None) -> Path:
-    """`task.path`, then SKIPBENCH_DATA, then the owners' copy, kept in the user's cache."""
-    name = f"FreebaseQA-{part}.json"
-    if path is not None:
-        given = Path(path)
-        return given / name if given.is_dir() else given
-    local = os.environ.get("SKIPBENCH_DATA")
-    if local:
-        for found in sorted(Path(local).rglob(name)):
-            return found
-    return fetched(_SOURCE.format(part=part), name, sha256=None)

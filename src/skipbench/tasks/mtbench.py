@@ -7,13 +7,14 @@ paper's figures on conversations used (LLM-KICK's file has the same texts).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import fastchat
-from skipbench.tasks.base import Prompt, Reply
-from skipbench.world import dialogues, questions
+from skipbench.tasks.base import Prompt, Reply, sample_of
+from skipbench.world import dialogues, questions, stories
 from skipbench.world.facts import SPLITS, build
 
 TEMPERATURES = {
@@ -53,16 +54,7 @@ class MTBench:
         if self.data != "world":
             return fastchat.samples(self.data, split, self.path)
         items = questions.shuffled(dialogues.dialogues(build(), split), build().seed)
-        return [
-            Sample(
-                sample_id=item.item_id,
-                cluster=item.cluster,
-                turns=item.turns,
-                references=item.references,
-                meta=item.meta,
-            )
-            for item in items
-        ]
+        return [sample_of(item) for item in items]
 
     def prompt(self, sample: Sample, replies: Sequence[str]) -> Prompt | None:
         if len(replies) == len(sample.turns):
@@ -88,17 +80,36 @@ class MTBench:
             measured: dict[str, float | None] = {
                 "collapse_rate": float(found.any),
                 "abstention_rate": float(answers.abstains(reply.text)),
-                "hallucination_rate": None,  # no list of what would be made up
-                "accuracy": None,
-                "accuracy_contains": None,
+                **dict.fromkeys(("hallucination_rate", "accuracy", "accuracy_contains")),
             }
             if self.data == "world":
-                references = sample.references[turn]
-                measured["accuracy"] = float(answers.matches(reply.text, references))
-                measured["accuracy_contains"] = float(answers.contains(reply.text, references))
+                measured |= self._checked(reply.text, sample.references[turn], found.any)
             measured |= {f"collapse.{kind}": float(value) for kind, value in found.fired.items()}
             for metric, value in measured.items():
                 reason = None if value is not None else "this data set has no checkable reference"
                 yield Score(
                     sample_id=sample.sample_id, turn=turn, metric=metric, value=value, reason=reason
                 )
+
+    def _checked(
+        self, text: str, references: Sequence[str], collapsed: bool
+    ) -> dict[str, float | None]:
+        """Outcome of a turn: made up is what names anything of the world that its reference does
+        not, or gives the opposite verdict."""
+        others = [name for name in self._named if not answers.contains(references[0], [name])]
+        result = answers.outcome(text, references, (), others, collapsed)
+        return {
+            "accuracy": float(result == "correct"),
+            "accuracy_contains": float(answers.contains(text, references)),
+            "hallucination_rate": float(result == "wrong_entity"),
+            **{f"outcome.{name}": float(name == result) for name in answers.OUTCOMES},
+        }
+
+    @cached_property
+    def _named(self) -> list[str]:
+        """All that a reply in the closed world could name, and both verdicts."""
+        world = build()
+        people = [name for names in world.strangers.values() for name in names]
+        values = [v for found in stories.event_values(world).values() for v in found]
+        known = [v for found in world.values.values() for v in found]
+        return sorted({*world.facts, *people, *values, *known, "yes", "no"})

@@ -15,7 +15,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from skipbench.metrics import answers, collapse, support
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import cnn_dailymail
-from skipbench.tasks.base import Prompt, Reply
+from skipbench.tasks.base import Prompt, Reply, sample_of
 from skipbench.world import claims, questions, stories
 from skipbench.world.facts import SPLITS, build
 
@@ -57,16 +57,7 @@ class Summarization:
             found = cnn_dailymail.samples(split, self.path, self.per_length)
         else:
             items = stories.stories(build(), split, self.per_length)
-            found = [
-                Sample(
-                    sample_id=item.item_id,
-                    cluster=item.cluster,
-                    turns=item.turns,
-                    references=item.references,
-                    meta=item.meta,
-                )
-                for item in questions.shuffled(items, build().seed)
-            ]
+            found = [sample_of(item) for item in questions.shuffled(items, build().seed)]
         return [s for s in found if self.length in (None, s.meta["length"])]
 
     def prompt(self, sample: Sample, replies: Sequence[str]) -> Prompt | None:
