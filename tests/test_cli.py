@@ -503,7 +503,7 @@ def test_what_a_dialogue_makes_up():
         ("I do not know.", "abstained"),
         ("Hm, well.", "off_format"),
     ):
-        reply = Reply(text=text, token_ids=[5] * 9, finish_reason="stop", prompt="", forced=False)
+        reply = Reply(text=text, token_ids=range(9), finish_reason="stop", prompt="", forced=False)
         scores = {s.metric: s.value for s in task.score(sample, [reply, reply]) if s.turn == 0}
         assert scores[f"outcome.{outcome}"] == 1.0, text
         assert scores["hallucination_rate"] == float(outcome == "wrong_entity")
