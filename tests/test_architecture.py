@@ -29,6 +29,7 @@ ALLOWED = {
     "terminal": {"records"},
     "show": {"metrics", "records", "paths"},
     "ls": {"records", "paths"},
+    "report": {"report", "metrics", "provenance", "records", "paths"},
     "provenance": {"records"},
     "records": set(),
     "paths": set(),
