@@ -1,0 +1,257 @@
+"""The main table of a group: every method beside dense, the noise floor and the matched controls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skipbench.metrics.stats import holm
+from skipbench.report.captions import caption
+from skipbench.report.cells import CellData
+from skipbench.report.groups import (
+    CONTROLS,
+    Group,
+    asked_of,
+    executed,
+    failed,
+    fingerprint,
+    phase_of,
+    value_of,
+)
+from skipbench.report.tables import Entry, Number, Row, Table
+from skipbench.report.text import (
+    HEADLINE,
+    LOWER_IS_BETTER,
+    NEITHER,
+    count,
+    graded,
+    interval,
+    p_value,
+    percent,
+    shown,
+)
+
+SKIPS = (("ffn", "FFN"), ("attn", "attn"), ("block", "block"), ("weight_bytes", "bytes"))
+Holm = dict[tuple[str, str], float]  # (fingerprint, metric) -> adjusted p
+
+
+def comparison(group: Group, provenance: str) -> Table:
+    """Every number is that of a summary; only the Holm adjustment belongs to the table."""
+    metrics = group.headline
+    adjusted = holm_of(group, metrics)
+    best = _best(group, metrics)
+    floor = _floor(group)
+    rows = [_row(cell, group, metrics, adjusted, best) for cell in group.cells if cell not in floor]
+    rows += [_floor_row(group, floor, metrics)] if _floor_of(group) else []
+    rows.sort(key=lambda row: (not row.pinned, row.facts["asked"] is None, row.facts["asked"] or 0))
+    units = ["" if graded(metric) else ", %" for metric in metrics]
+    difference = f"Δ {HEADLINE.get(group.primary, group.primary)} to dense"
+    heads = [HEADLINE[m] + unit for m, unit in zip(metrics, units, strict=True)]
+    return Table(
+        name=f"table_main_{group.slug}",
+        title=group.title,
+        caption=caption(group, "Quality beside the unchanged model", f"{_legend(adjusted)}"),
+        columns=(
+            *("method", "asked, %", "phase", *(f"{name} skipped, %" for _, name in SKIPS)),
+            *heads,
+            difference,
+            "p (Holm)",
+        ),
+        rows=tuple(rows),
+        notes=_notes(group),
+        provenance=provenance,
+    )
+
+
+def _legend(adjusted: Holm) -> str:
+    return (
+        "Skipped: executed share of decode steps × blocks; bytes: weight bytes not read. Brackets: "
+        "95 % intervals, clustered by entity or question. Bold: best of a block of equal requests. "
+        f"Asterisk: differs from dense at p < 0.05, Holm over the {len(adjusted)} tests of this table."
+    )
+
+
+def _notes(group: Group) -> tuple[str, ...]:
+    absent = [name for name in CONTROLS if name not in {c.summary["method"] for c in group.cells}]
+    notes = [f"Matched controls that were not run: {', '.join(absent)}."] if absent else []
+    if not _floor_of(group):
+        notes.append("No noise floor was measured.")
+    return tuple(notes)
+
+
+def holm_of(group: Group, metrics: Sequence[str]) -> Holm:
+    """p values to dense of all methods and metrics of a table, adjusted together."""
+    found = {
+        (fingerprint(cell), metric): pair["p"]
+        for cell in group.skipping
+        for metric in metrics
+        if failed(cell) is None and (pair := cell.summary["paired"].get(metric))
+    }
+    return dict(zip(found, holm(list(found.values())), strict=True))
+
+
+def _best(group: Group, metrics: Sequence[str]) -> set[tuple[str, str]]:
+    """(fingerprint, metric) of the best method that skips, of each block of equal requests."""
+    made = set()
+    for asked in {asked_of(cell, group.cells) for cell in group.skipping}:
+        members = [
+            cell
+            for cell in group.skipping
+            if asked_of(cell, group.cells) == asked and failed(cell) is None and _skips(cell)
+        ]
+        for metric in metrics:
+            values = [v for cell in members if (v := value_of(cell, metric)) is not None]
+            if metric in NEITHER or len(values) < 2 or len(set(values)) == 1:
+                continue
+            top = min(values) if metric in LOWER_IS_BETTER else max(values)
+            made |= {(fingerprint(c), metric) for c in members if value_of(c, metric) == top}
+    return made
+
+
+def _skips(cell: CellData) -> bool:
+    prefill = cell.summary.get("skip_prefill", {})
+    return any(executed(cell, key) for key in ("ffn", "attn")) or any(prefill.values())
+
+
+def _row(
+    cell: CellData,
+    group: Group,
+    metrics: Sequence[str],
+    adjusted: Holm,
+    best: set[tuple[str, str]],
+) -> Row:
+    name, asked = fingerprint(cell), asked_of(cell, group.cells)
+    entries = list(_left(cell, group))
+    entries += [
+        _metric(cell, metric, (name, metric) in best, adjusted.get((name, metric)))
+        for metric in metrics
+    ]
+    entries += _difference(cell, group.primary, adjusted.get((name, group.primary)))
+    return Row(
+        entries=tuple(entries),
+        block="dense" if cell in group.dense else str(asked),
+        pinned=cell in group.dense,
+        facts=facts(cell, asked),
+    )
+
+
+def facts(cell: CellData, asked: float | None) -> dict[str, Any]:
+    return {"asked": asked, "status": cell.summary["status"], "fingerprint": fingerprint(cell)}
+
+
+def _left(cell: CellData, group: Group) -> list[Entry]:
+    """Method, request, phase and what was executed."""
+    own = cell.summary["skip"].get("requested")
+    asked = asked_of(cell, group.cells)
+    text = percent(asked) if own is not None or asked is None else f"({percent(asked)})"
+    if cell in group.dense:
+        text = "–"
+    elif asked is None:
+        text = "own"
+    made = [Entry(text=label_of(cell)), Entry(text=text), Entry(text=phase_of(cell))]
+    for key, _ in SKIPS:
+        exact = executed(cell, key)
+        number = Number("value", exact, percent(exact))
+        made.append(Entry(text=percent(exact), numbers=(number,), origin=_origin(cell, f"skip.{key}")))
+    return made
+
+
+def label_of(cell: CellData) -> str:
+    """The method and what was changed of it; dense with its batch size where that is not the run's."""
+    size = cell.manifest["decides"].get("batch_size")
+    if cell.summary["method"] == "dense" and size is not None:
+        return f"dense, batches of {size}"
+    return cell.label
+
+
+def _origin(cell: CellData, metric: str) -> str:
+    return f"{fingerprint(cell)} {metric}"
+
+
+def _metric(cell: CellData, metric: str, best: bool, p: float | None) -> Entry:
+    why, found = failed(cell), cell.summary["metrics"].get(metric)
+    if why is not None:
+        return Entry(text=why)
+    if found is None:
+        return Entry(text="–")
+    return metric_entry(found, metric, best, "*" if p is not None and p < 0.05 else "", cell)
+
+
+def metric_entry(
+    found: dict[str, Any], metric: str, best: bool, mark: str, cell: CellData
+) -> Entry:
+    """Value, interval, n and unscored of one metric of a summary."""
+    note = count(found["n"], found["unscored"])
+    numbers = [
+        Number(key, found[key], shown(metric, found[key])) for key in ("value", "low", "high")
+    ]
+    numbers += [Number(key, found[key], str(found[key])) for key in ("n", "unscored")]
+    if found["value"] is None:
+        return Entry(text="unscored", note=note, numbers=tuple(numbers), origin=_origin(cell, metric))
+    return Entry(
+        text=shown(metric, found["value"]),
+        small=interval(found["low"], found["high"], metric),
+        note=note,
+        mark=mark,
+        bold=best,
+        numbers=tuple(numbers),
+        origin=_origin(cell, metric),
+    )
+
+
+def _difference(cell: CellData, metric: str, adjusted: float | None) -> list[Entry]:
+    pair = cell.summary["paired"].get(metric)
+    if pair is None or failed(cell) is not None:
+        return [Entry(text="–"), Entry(text="–")]
+    return difference_entries(pair, metric, adjusted, _origin(cell, f"paired.{metric}"))
+
+
+def difference_entries(
+    pair: dict[str, Any], metric: str, adjusted: float | None, origin: str
+) -> list[Entry]:
+    """A paired difference with its interval, and its p, raw and adjusted."""
+    keys = ("difference", "low", "high")
+    numbers = tuple(Number(k, pair[k], shown(metric, pair[k], True)) for k in keys)
+    p = (Number("p", pair["p"], p_value(pair["p"])),)
+    if adjusted is not None:
+        p += (Number("holm", adjusted, p_value(adjusted)),)
+    told = "" if adjusted is None else f" ({p_value(adjusted)})"
+    return [
+        Entry(
+            text=shown(metric, pair["difference"], True),
+            small=interval(pair["low"], pair["high"], metric, True),
+            note=count(pair["n"], 0),
+            numbers=numbers,
+            origin=origin,
+        ),
+        Entry(text=p_value(pair["p"]) + told, numbers=p, origin=origin),
+    ]
+
+
+def _floor_of(group: Group) -> dict[str, Any] | None:
+    return next((c.summary["noise_floor"] for c in group.cells if "noise_floor" in c.summary), None)
+
+
+def _floor(group: Group) -> list[CellData]:
+    """Dense cells that were run for the noise floor."""
+    names = {c.summary["noise_floor"]["fingerprint"] for c in group.cells if "noise_floor" in c.summary}
+    twins = {c.summary.get("twin") for c in group.skipping}
+    return [cell for cell in group.dense if fingerprint(cell) in names - twins]
+
+
+def _floor_row(group: Group, floor: Sequence[CellData], metrics: Sequence[str]) -> Row:
+    """Dense against itself in batches of another size: what two equal models differ by."""
+    noise = _floor_of(group) or {}
+    cell = next((c for c in floor if fingerprint(c) == noise["fingerprint"]), None)
+    text = f"noise floor: dense, batches of {noise['batch_size']}"
+    entries = [Entry(text=text)]
+    if cell is None:
+        entries += [Entry(text="–")] * (2 + len(SKIPS) + len(metrics))
+    else:
+        entries += _left(cell, group)[1:]
+        entries += [_metric(cell, metric, False, None) for metric in metrics]
+    pair = noise["paired"].get(group.primary)
+    origin = f"{noise['fingerprint']} noise_floor.paired.{group.primary}"
+    entries += (
+        difference_entries(pair, group.primary, None, origin) if pair else [Entry(text="–")] * 2
+    )
+    facts_ = {"asked": None, "status": "complete", "fingerprint": noise["fingerprint"]}
+    return Row(entries=tuple(entries), block="dense", pinned=True, facts=facts_)

@@ -1,0 +1,156 @@
+"""What stands in one table: cells of one task, part and model; and the same within an experiment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skipbench.report.cells import CellData, experiments_of
+from skipbench.report.scan import Scan
+from skipbench.report.scores import Values
+from skipbench.report.text import HEADLINE, LOWER_IS_BETTER, NEITHER, slug
+
+CONTROLS = ("replay", "static_matched", "ffnskip_random", "ffnskip_noadapt")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a cell beside its summary: one metric by sample, and the scan."""
+
+    values: Values
+    scan: Scan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """`cells` in the order of the results folder, dense first. `experiment` None: all there is."""
+
+    slug: str
+    title: str
+    cells: tuple[CellData, ...]
+    experiment: str | None
+
+    @property
+    def dense(self) -> list[CellData]:
+        return [cell for cell in self.cells if cell.summary["method"] == "dense"]
+
+    @property
+    def skipping(self) -> list[CellData]:
+        return [cell for cell in self.cells if cell.summary["method"] != "dense"]
+
+    @property
+    def headline(self) -> list[str]:
+        """Headline metrics that some cell has a value of."""
+        return [m for m in HEADLINE if any(value_of(cell, m) is not None for cell in self.cells)]
+
+    @property
+    def primary(self) -> str:
+        """The metric that methods are compared by: the first headline one where more is better."""
+        return primary_of(self.cells)
+
+    @property
+    def tiny(self) -> bool:
+        return any(cell.summary["model"] == "tiny" for cell in self.cells)
+
+
+def value_of(cell: CellData, metric: str) -> float | None:
+    return cell.summary["metrics"].get(metric, {}).get("value")
+
+
+def primary_of(cells: Sequence[CellData]) -> str:
+    for metric in HEADLINE:
+        better = metric not in (*LOWER_IS_BETTER, *NEITHER)
+        if better and any(value_of(cell, metric) is not None for cell in cells):
+            return metric
+    return "accuracy"
+
+
+def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
+    """One group for each (task, part, model), then those of each experiment.
+
+    A table of an experiment holds what it is compared with as well: its dense twins, and the
+    matched controls of the same task where they were run outside of it.
+    """
+    made = [
+        Group(
+            slug=slug(*filter(None, key)),
+            title=f"{members[0].title}, {key[2]}",
+            cells=tuple(members),
+            experiment=None,
+        )
+        for key, members in _by_key(cells).items()
+    ]
+    for name, directories in experiments_of(results).items():
+        inside = {directory.resolve() for directory in directories}
+        for key, members in _by_key(cells).items():
+            chosen = [cell for cell in members if cell.directory.resolve() in inside]
+            if chosen:
+                made.append(_experiment(name, key, chosen, members))
+    return made
+
+
+def _by_key(cells: Sequence[CellData]) -> dict[tuple[str, str, str], list[CellData]]:
+    found: dict[tuple[str, str, str], list[CellData]] = {}
+    for cell in cells:
+        found.setdefault(cell.key, []).append(cell)
+    return found
+
+
+def _experiment(
+    name: str, key: tuple[str, str, str], chosen: Sequence[CellData], members: Sequence[CellData]
+) -> Group:
+    twins = {cell.summary.get("twin") for cell in chosen}
+    twins |= {cell.summary.get("noise_floor", {}).get("fingerprint") for cell in chosen}
+    data = {cell.manifest["decides"].get("data_sha256") for cell in chosen}
+    cells = [
+        cell
+        for cell in members
+        if cell in chosen
+        or fingerprint(cell) in twins
+        or (
+            cell.summary["method"] in CONTROLS
+            and cell.manifest["decides"].get("data_sha256") in data
+        )
+    ]
+    return Group(
+        slug=slug(name, *filter(None, key)),
+        title=f"{name}: {members[0].title}, {key[2]}",
+        cells=tuple(cells),
+        experiment=name,
+    )
+
+
+def fingerprint(cell: CellData) -> str:
+    return cell.summary.get("fingerprint", cell.directory.name)
+
+
+def asked_of(cell: CellData, cells: Sequence[CellData]) -> float | None:
+    """The ratio a cell asked for; of a matched control, what its source asked for."""
+    asked = cell.summary["skip"].get("requested")
+    source = cell.manifest["decides"].get("method", {}).get("cell")
+    if asked is None and source:
+        for other in cells:
+            if fingerprint(other) == Path(str(source)).name:
+                return other.summary["skip"].get("requested")
+    return asked
+
+
+def executed(cell: CellData, key: str) -> float | None:
+    return cell.summary["skip"].get(key)
+
+
+def phase_of(cell: CellData) -> str:
+    for place in (cell.manifest["decides"].get("method", {}), cell.manifest.get("method", {})):
+        if place.get("phase"):
+            return place["phase"]
+    return "–"
+
+
+def failed(cell: CellData) -> str | None:
+    """Why a cell has no numbers to show: its status and what it rests on; None if complete."""
+    summary: dict[str, Any] = cell.summary
+    if summary["status"] == "complete":
+        return None
+    errors = sum(summary.get("errors", {}).values())
+    told = f" ({errors} of {summary.get('n')} failed)" if errors else ""
+    return summary["status"].replace("_", " ") + told
