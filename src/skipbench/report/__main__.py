@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=f"skipbench {__version__}")
     options = parser.parse_args()
     os.environ["SOURCE_DATE_EPOCH"] = "0"  # nothing that is written tells when
-    from skipbench.report.build import build, pack  # pandas and matplotlib take a second
+    from skipbench.report.build import build  # pandas and matplotlib take a second
+    from skipbench.report.pack import pack
 
     try:
         if options.pack:

@@ -1,31 +1,87 @@
 """A report, told once: cells -> data, tables, figures, numbers, and an index of what there is."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from skipbench.records import BadInput
-from skipbench.report.cells import cells_of, provenance_of
+from skipbench.report import paper, plots_paper
+from skipbench.report.cells import CellData, cells_of, provenance_of
 from skipbench.report.comparison import comparison
+from skipbench.report.details import details
+from skipbench.report.drawing import Source
+from skipbench.report.figures import draw, draw_all
+from skipbench.report.files import write_text
 from skipbench.report.frame import read_scores, write_frame
-from skipbench.report.groups import Read, groups_of
+from skipbench.report.groups import Group, Read, groups_of
+from skipbench.report.numbers import macros
+from skipbench.report.pareto import points_of
 from skipbench.report.scan import scan_of
-from skipbench.report.tables import write_table
+from skipbench.report.speeds import speed_table
+from skipbench.report.tables import Table, write_table
+
+Json = dict[str, Any]
+_DATA = (
+    ("frame.parquet", "one row for each cell and metric"),
+    ("frame.csv", "one row for each cell and metric"),
+    ("samples.parquet", "one row for each score"),
+    ("numbers.tex", "every number of the main tables as a LaTeX macro"),
+)
 
 
 def build(results: Path, out: Path) -> None:
     """Write the report of a results folder, or of a packed one, into `out`.
 
-    Raises BadInput where the folder holds no cell or a file cannot be read; nothing is written then
-    but what was whole.
+    The index is written last: a report without one was not finished. Raises BadInput where the
+    folder holds no cell or a file cannot be read.
     """
     cells = cells_of(results)
     provenance = provenance_of(cells)
     out.mkdir(parents=True, exist_ok=True)
+    (out / "index.json").unlink(missing_ok=True)
+    reads = read(cells, out)
     write_frame(cells, provenance, out)
+    index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in _DATA]
+    groups = groups_of(cells, results)
+    main = []
+    for group in groups:
+        points, without = points_of(group, reads)
+        main.append(comparison(group, provenance))
+        tables = [main[-1], speed_table(group, points, provenance)]
+        for table in (*tables, *details(group, reads, provenance)):
+            index += _told(table, out)
+        source = Source(group=group, reads=reads, points=points, without=without)
+        index += draw_all(source, out, provenance)
+    index += _beside_paper(groups, out, provenance)
+    write_text(out / "numbers.tex", macros(main, provenance))
+    # the page: write_page(cells, out, out, provenance) goes here
+    write_text(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(cells: Sequence[CellData], out: Path | None) -> dict[Path, Read]:
+    """Scores and records of all cells, each file read once; scores go to `out` where one is given."""
     values = read_scores(cells, out)
-    read = {c.directory: Read(values[c.directory], scan_of(c, values[c.directory])) for c in cells}
-    for group in groups_of(cells, results):
-        write_table(comparison(group, provenance), out)
+    return {c.directory: Read(values[c.directory], scan_of(c, values[c.directory])) for c in cells}
 
 
-def pack(results: Path, folder: Path) -> None:
-    raise BadInput("not yet")
+def _told(table: Table, out: Path) -> list[Json]:
+    names = write_table(table, out)
+    return [{"file": n, "what": table.title, "provenance": table.provenance} for n in names]
+
+
+def _beside_paper(groups: Sequence[Group], out: Path, provenance: str) -> list[Json]:
+    """For experiments that are named like a table or figure of the paper: its numbers and ours."""
+    index: list[Json] = []
+    found: dict[tuple[str, str], dict[Path, CellData]] = {}
+    for group in groups:
+        if group.experiment and "lines" in paper.paper().get(group.experiment, {}):
+            model = group.cells[0].summary["model"]
+            cells = found.setdefault((group.experiment, model), {})
+            cells.update({cell.directory: cell for cell in group.cells})
+    for (name, model), members in found.items():
+        cells = list(members.values())
+        table = paper.beside(name, cells, model, provenance)
+        index += _told(table, out)
+        stem = table.name.replace("table_", "fig_", 1)
+        index += draw(stem, table.title, plots_paper.beside(name, cells), out, provenance)
+    return index

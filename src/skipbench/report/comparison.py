@@ -150,7 +150,9 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
     for key, _ in SKIPS:
         exact = executed(cell, key)
         number = Number("value", exact, percent(exact))
-        made.append(Entry(text=percent(exact), numbers=(number,), origin=_origin(cell, f"skip.{key}")))
+        made.append(
+            Entry(text=percent(exact), numbers=(number,), origin=_origin(cell, f"skip.{key}"))
+        )
     return made
 
 
@@ -185,7 +187,9 @@ def metric_entry(
     ]
     numbers += [Number(key, found[key], str(found[key])) for key in ("n", "unscored")]
     if found["value"] is None:
-        return Entry(text="unscored", note=note, numbers=tuple(numbers), origin=_origin(cell, metric))
+        return Entry(
+            text="unscored", note=note, numbers=tuple(numbers), origin=_origin(cell, metric)
+        )
     return Entry(
         text=shown(metric, found["value"]),
         small=interval(found["low"], found["high"], metric),
@@ -232,7 +236,9 @@ def _floor_of(group: Group) -> dict[str, Any] | None:
 
 def _floor(group: Group) -> list[CellData]:
     """Dense cells that were run for the noise floor."""
-    names = {c.summary["noise_floor"]["fingerprint"] for c in group.cells if "noise_floor" in c.summary}
+    names = {
+        c.summary["noise_floor"]["fingerprint"] for c in group.cells if "noise_floor" in c.summary
+    }
     twins = {c.summary.get("twin") for c in group.skipping}
     return [cell for cell in group.dense if fingerprint(cell) in names - twins]
 

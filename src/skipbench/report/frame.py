@@ -57,7 +57,9 @@ def frame_of(cells: Sequence[CellData], provenance: str) -> pd.DataFrame:
             **skips,
         }
         metrics = cell.summary["metrics"] or {None: {}}
-        rows += [{**head, **_measured(cell, m, v), "provenance": provenance} for m, v in metrics.items()]
+        rows += [
+            {**head, **_measured(cell, m, v), "provenance": provenance} for m, v in metrics.items()
+        ]
     return pd.DataFrame(rows)
 
 

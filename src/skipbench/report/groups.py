@@ -8,7 +8,7 @@ from typing import Any
 from skipbench.report.cells import CellData, experiments_of
 from skipbench.report.scan import Scan
 from skipbench.report.scores import Values
-from skipbench.report.text import HEADLINE, LOWER_IS_BETTER, NEITHER, slug
+from skipbench.report.text import HEADLINE, LOWER_IS_BETTER, NEITHER, percent, slug
 
 CONTROLS = ("replay", "static_matched", "ffnskip_random", "ffnskip_noadapt")
 
@@ -135,11 +135,20 @@ def asked_of(cell: CellData, cells: Sequence[CellData]) -> float | None:
     return asked
 
 
+def name_of(cell: CellData, cells: Sequence[CellData]) -> str:
+    """A cell in few words: its label and what it asked for."""
+    asked = asked_of(cell, cells)
+    return cell.label + ("" if asked is None else f" {percent(asked).removesuffix('.0')} %")
+
+
 def executed(cell: CellData, key: str) -> float | None:
     return cell.summary["skip"].get(key)
 
 
 def phase_of(cell: CellData) -> str:
+    """Where a method skips: decode, prefill or both; dense nowhere."""
+    if cell.summary["method"] == "dense":
+        return "–"
     for place in (cell.manifest["decides"].get("method", {}), cell.manifest.get("method", {})):
         if place.get("phase"):
             return place["phase"]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pandas.util import hash_array
 
 from skipbench.records import BadInput, read_lines
 from skipbench.report.cells import CellData
@@ -78,7 +79,7 @@ def clusters_of(cell: CellData) -> pd.Series:
 
 def hashes(names: Any) -> NDArray[np.uint64]:
     """Names as 64-bit numbers, the same in every run: what a million of them cost is 8 MB."""
-    return pd.util.hash_array(np.asarray(names, dtype=object), categorize=True)
+    return hash_array(np.asarray(names, dtype=object))
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Collector:
 
     def add(self, table: pa.Table) -> None:
         wanted = pa.array([self.metric, self.right_metric])
-        kept = table.filter(pc.is_in(table["metric"], value_set=wanted))
+        kept = table.filter(pc.is_in(table["metric"], wanted))  # type: ignore[attr-defined]
         frame = pd.DataFrame(
             {
                 "id": hashes(kept["sample_id"].to_pandas()),
@@ -130,12 +131,12 @@ class Collector:
         right = frame[frame["right"]].groupby("id", sort=True)["value"]
         # one turn without a value leaves the sample without one
         means = _strict(ours)
-        truths = right.min() == 1.0
+        worst = right.min()
         return Values(
             means.index.to_numpy(np.uint64),
             ours["cluster"].first().to_numpy(np.uint64),
             means.to_numpy(float),
-            truths.index[truths].to_numpy(np.uint64),
+            worst.index.to_numpy(np.uint64)[worst.to_numpy(float) == 1.0],
         )
 
 

@@ -129,7 +129,11 @@ def to_markdown(table: Table) -> str:
     lines.append("|" + "---|" * len(table.columns))
     for row in table.rows:
         lines.append("| " + " | ".join(_entry_markdown(entry) for entry in row.entries) + " |")
-    lines += ["", *(f"{markdown(note)}\n" for note in table.notes), f"provenance {table.provenance}"]
+    lines += [
+        "",
+        *(f"{markdown(note)}\n" for note in table.notes),
+        f"provenance {table.provenance}",
+    ]
     return "\n".join(lines) + "\n"
 
 

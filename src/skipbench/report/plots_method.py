@@ -1,0 +1,172 @@
+"""Figures that compare methods: outcomes, caches of early exit, grades by category."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from skipbench.metrics.answers import OUTCOMES
+from skipbench.report.captions import caption
+from skipbench.report.cells import CellData
+from skipbench.report.details import graded_metrics
+from skipbench.report.drawing import Absent, Drawn, Records, Source
+from skipbench.report.groups import asked_of, failed, fingerprint, name_of, value_of
+from skipbench.report.plots_quality import metric_label, scale
+from skipbench.report.style import COLOURS, figure, legend_below
+from skipbench.report.text import percent, shown
+
+_COLOUR_OF = dict(
+    zip(OUTCOMES, ("#009E73", "#000000", "#D55E00", "#56B4E9", "#E69F00"), strict=True)
+)
+
+
+def transitions(source: Source) -> Iterator[Drawn]:
+    """Bars for each method: replies by outcome under dense, and inside by outcome under the method."""
+    cells = [c for c in source.group.skipping if c.summary.get("transitions")]
+    cells = [c for c in cells if failed(c) is None]
+    if not cells:
+        raise Absent("no method has outcomes paired with dense")
+    befores = [b for b in OUTCOMES if any(b in c.summary["transitions"] for c in cells)]
+    records: Records = []
+    names = [name_of(cell, source.group.cells) for cell in cells]
+    with figure(0.9 + 0.14 * len(cells)) as made:
+        panels = made.subplots(1, len(befores), sharey=True, squeeze=False)[0]
+        for axes, before in zip(panels, befores, strict=True):
+            for row, cell in enumerate(cells):
+                records += _stack(axes, row, cell, before)
+            axes.set_title(f"dense: {before}".replace("_", " "))
+            axes.set_xlim(0, 100)
+            axes.set_xlabel("replies, %")
+        panels[0].set_yticks(range(len(cells)), names, fontsize=5)
+        panels[0].invert_yaxis()
+        for outcome in OUTCOMES:
+            told = outcome.replace("_", " ")
+            panels[0].barh([0], [0], color=_COLOUR_OF[outcome], label=told)
+        legend_below(made, panels[0], 5)
+    yield Drawn(
+        "",
+        caption(source.group, "Outcomes under the method, by outcome under dense"),
+        made,
+        records,
+    )
+
+
+def _stack(axes: Axes, row: int, cell: CellData, before: str) -> Records:
+    table = cell.summary["transitions"].get(before, {})
+    total, left, records = sum(table.values()), 0.0, []
+    for after in OUTCOMES:
+        n = table.get(after, 0)
+        if n:
+            width = 100 * n / total
+            axes.barh([row], [width], left=left, height=0.75, color=_COLOUR_OF[after])
+            left += width
+        head = {"label": cell.label, "fingerprint": fingerprint(cell)}
+        records.append({**head, "dense": before, "method": after, "replies": n})
+    return records
+
+
+def cache_rules(source: Source) -> Iterator[Drawn]:
+    """Early exit: quality by exit rule, a mark for each rule of the cache."""
+    metric = source.group.primary
+    cells = [
+        c
+        for c in source.group.skipping
+        if c.summary["method"] == "earlyexit"
+        and failed(c) is None
+        and value_of(c, metric) is not None
+    ]
+    if len({_kv(cell) for cell in cells}) < 2:
+        raise Absent("early exit ran with fewer than two rules for its cache")
+    places = sorted({_place(cell, source) for cell in cells})
+    rules = sorted({_kv(cell) for cell in cells})
+    records: Records = []
+    with figure(2.2) as made:
+        axes = made.subplots()
+        for shift, rule in enumerate(rules):
+            members = [cell for cell in cells if _kv(cell) == rule]
+            records += _marks(axes, members, shift, len(rules), places, source)
+        axes.set_xticks(
+            range(len(places)), [" ".join(place).replace(" ", "\n", 1) for place in places]
+        )
+        axes.set_ylabel(metric_label(metric))
+        axes.set_xlabel("exit rule, and what was asked")
+        legend_below(made, axes, 4)
+    yield Drawn("", caption(source.group, "Early exit by exit rule and cache"), made, records)
+
+
+def _kv(cell: CellData) -> str:
+    return str(cell.manifest["method"].get("kv"))
+
+
+def _place(cell: CellData, source: Source) -> tuple[str, str]:
+    asked = asked_of(cell, source.group.cells)
+    rule = str(cell.manifest["method"].get("exit_rule"))
+    return rule, "own" if asked is None else f"{percent(asked)} %"
+
+
+def _marks(
+    axes: Axes,
+    cells: Sequence[CellData],
+    shift: int,
+    rules: int,
+    places: Sequence[tuple[str, str]],
+    source: Source,
+) -> Records:
+    metric = source.group.primary
+    factor, records = scale(metric), []
+    for cell in cells:
+        found, place = cell.summary["metrics"][metric], _place(cell, source)
+        value = found["value"] * factor
+        ends = (found["low"], found["high"])
+        bars = [abs(factor * end - value) if end is not None else 0.0 for end in ends]
+        x = places.index(place) + (shift - (rules - 1) / 2) * 0.6 / rules
+        axes.errorbar(
+            [x],
+            [value],
+            np.array(bars)[:, None],
+            ls="",
+            marker="osD^"[shift % 4],
+            color=COLOURS[shift % len(COLOURS)],
+            elinewidth=0.5,
+            label=_kv(cell),
+        )
+        head = {"fingerprint": fingerprint(cell), "exit_rule": place[0], "kv": _kv(cell)}
+        told = {k: found[k] for k in ("value", "low", "high", "n", "unscored")}
+        records.append({**head, "asked": place[1], "metric": metric, **told})
+    return records
+
+
+def grades(source: Source) -> Iterator[Drawn]:
+    """Mean grade of each method and category, printed in its colour."""
+    metrics = graded_metrics(source.group)
+    categories = [metric for metric in metrics if "." in metric]
+    if not categories:
+        raise Absent("no replies were graded by category")
+    cells = [cell for cell in source.group.cells if failed(cell) is None]
+    cells = [cell for cell in cells if any(value_of(cell, m) is not None for m in categories)]
+    values = np.array([[value_of(cell, m) for m in categories] for cell in cells], dtype=float)
+    with figure(0.8 + 0.15 * len(cells)) as made:
+        axes = made.subplots()
+        axes.imshow(values, vmin=1, vmax=10, cmap="cividis", aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            text = "unscored" if np.isnan(value) else shown(categories[column], value)
+            colour = "white" if np.isnan(value) or value < 6 else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
+        labels = [m.split(".", 1)[1] for m in categories]
+        axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+        axes.set_yticks(
+            range(len(cells)), [name_of(c, source.group.cells) for c in cells], fontsize=5
+        )
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    records = [
+        {
+            "label": cell.label,
+            "fingerprint": fingerprint(cell),
+            "metric": metric,
+            **cell.summary["metrics"].get(metric, {}),
+        }
+        for cell in cells
+        for metric in categories
+    ]
+    yield Drawn("", caption(source.group, "Grades from 1 to 10 by category"), made, records)

@@ -1,0 +1,199 @@
+"""Figures of quality against what was skipped, and against speed."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+
+from skipbench.report.captions import caption
+from skipbench.report.cells import CellData
+from skipbench.report.drawing import Absent, Drawn, Records, Source
+from skipbench.report.groups import executed, failed, fingerprint, value_of
+from skipbench.report.pareto import Point
+from skipbench.report.speeds import bought
+from skipbench.report.style import LINES, figure, legend_below, look
+from skipbench.report.text import HEADLINE, graded
+
+_AXES = (("weight_bytes_single", "weight bytes not read, %"), ("ffn", "FFN calls not made, %"))
+
+
+def metric_label(metric: str) -> str:
+    name = HEADLINE.get(metric, metric)
+    return name if graded(metric) else f"{name}, %"
+
+
+def scale(metric: str) -> float:
+    return 1.0 if graded(metric) else 100.0
+
+
+def quality(source: Source) -> Iterator[Drawn]:
+    group, metric = source.group, source.group.primary
+    cells = [c for c in group.skipping if failed(c) is None and value_of(c, metric) is not None]
+    if not cells:
+        raise Absent(f"no complete cell of a method has a value of {metric}")
+    records: Records = []
+    with figure(2.5) as made:
+        panels = made.subplots(1, 2, sharey=True)
+        for axes, (key, label) in zip(panels, _AXES, strict=True):
+            _dense_band(axes, group.dense, metric)
+            for name, members in _families(cells).items():
+                records += _line(axes, members, key, metric, name)
+            axes.set_xlabel(label)
+        panels[0].set_ylabel(metric_label(metric))
+        legend_below(made, panels[0])
+    what = caption(
+        group,
+        f"{metric_label(metric)} against the executed skip",
+        "Lines join the settings of one method; bars: 95 % intervals; band: dense.",
+    )
+    yield Drawn("", what, made, records)
+
+
+def _families(cells: Sequence[CellData]) -> dict[str, list[CellData]]:
+    found: dict[str, list[CellData]] = {}
+    for cell in cells:
+        found.setdefault(cell.label, []).append(cell)
+    return found
+
+
+def _dense_band(axes: Axes, dense: Sequence[CellData], metric: str) -> None:
+    for cell in dense[:1]:
+        found = cell.summary["metrics"].get(metric)
+        if found and found["value"] is not None:
+            axes.axhline(scale(metric) * found["value"], color="0.4", lw=0.6, label="dense")
+            if found["low"] is not None:
+                low, high = scale(metric) * found["low"], scale(metric) * found["high"]
+                axes.axhspan(low, high, color="0.85", lw=0)
+
+
+def _line(axes: Axes, cells: Sequence[CellData], key: str, metric: str, name: str) -> Records:
+    drawn = sorted((x, c.directory.name, c) for c in cells if (x := executed(c, key)) is not None)
+    records: Records = []
+    for x, _, cell in drawn:
+        found = cell.summary["metrics"][metric]
+        record = {k: found[k] for k in ("value", "low", "high", "n", "unscored")}
+        place = {"label": name, "fingerprint": fingerprint(cell), "axis": key, "skipped": x}
+        records.append({**place, "metric": metric, **record})
+    if not records:
+        return []
+    method, factor = cells[0].summary["method"], scale(metric)
+    values = np.array([r["value"] for r in records]) * factor
+    axes.errorbar(
+        [100 * r["skipped"] for r in records],
+        values,
+        _bars(records, values, factor),
+        elinewidth=0.5,
+        ls=LINES[sum(map(ord, name)) % len(LINES)] if name != method else "-",
+        label=method,
+        **look(method),
+    )
+    return records
+
+
+def _bars(records: Records, values: np.ndarray, factor: float) -> np.ndarray:
+    """Lengths of error bars [2, points]; none where there is no interval."""
+    ends = np.array([[r["low"], r["high"]] for r in records], dtype=float).T * factor
+    return np.clip(np.nan_to_num(np.abs(ends - values)), 0, None)
+
+
+def pareto(source: Source) -> Iterator[Drawn]:
+    """Paired difference against speed-up; an ellipse holds 95 % of the joint bootstrap."""
+    if not source.points:
+        reasons = sorted({f"{reason}" for _, reason in source.without})
+        raise Absent(f"no cell has quality and speed: {'; '.join(reasons) or 'no method ran'}")
+    metric = source.group.primary
+    with figure(2.6) as made:
+        axes = made.subplots()
+        axes.axhline(0, color="0.7", lw=0.6)
+        axes.axvline(1, color="0.7", lw=0.6)
+        axes.plot([1], [0], "k+", ms=6, label="dense")
+        for point in source.points:
+            _point(axes, point, scale(metric))
+        axes.set_xlabel("speed-up over dense, measured")
+        unit = "" if graded(metric) else ", points"
+        axes.set_ylabel(f"{HEADLINE.get(metric, metric)} − dense{unit}")
+        legend_below(made, axes)
+    left = "; ".join(f"{label} ({reason})" for label, reason in source.without)
+    legend = "Ellipses: 95 % of the joint bootstrap." + (f" Without speed: {left}." if left else "")
+    what = caption(source.group, "Quality and speed", legend)
+    yield Drawn("", what, made, [_point_record(p, metric) for p in source.points])
+
+
+def _point(axes: Axes, point: Point, factor: float) -> None:
+    method = point.cell.summary["method"]
+    axes.plot([point.speed], [factor * point.quality], ls="", label=method, **look(method))
+    spread = np.cov(np.stack([point.speeds, factor * point.qualities]))
+    values, vectors = np.linalg.eigh(spread)
+    width, height = 2 * np.sqrt(np.clip(values, 0, None) * 5.991)  # chi-square, 2 degrees, 95 %
+    angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
+    colour = look(method)["color"]
+    axes.add_patch(
+        Ellipse(
+            (point.speed, factor * point.quality),
+            width,
+            height,
+            angle=angle,
+            fc=colour,
+            alpha=0.18,
+            ec="none",
+        )
+    )
+
+
+def _point_record(point: Point, metric: str) -> dict:
+    ends = {
+        f"{name}_{side}": float(np.quantile(draws, q))
+        for name, draws in (("difference", point.qualities), ("speedup", point.speeds))
+        for side, q in (("low", 0.025), ("high", 0.975))
+    }
+    return {
+        "label": point.cell.label,
+        "fingerprint": fingerprint(point.cell),
+        "metric": metric,
+        "difference": point.quality,
+        "speedup": point.speed,
+        **ends,
+        "p_front": point.p_front,
+    }
+
+
+def speed(source: Source) -> Iterator[Drawn]:
+    cells = [c for c in source.group.skipping if failed(c) is None and _measured(c)]
+    if not cells:
+        raise Absent("no cell has a measured speed-up; it needs decode=forced_length")
+    records: Records = []
+    with figure(2.6) as made:
+        axes = made.subplots()
+        for cell in cells:
+            records.append(_speed_record(cell))
+            low, value, high = (records[-1][k] for k in ("low", "speedup", "high"))
+            method = cell.summary["method"]
+            bars = [[value - low], [high - value]]
+            x = records[-1]["allowed_batch"]
+            axes.errorbar([x], [value], bars, ls="", elinewidth=0.5, label=method, **look(method))
+        ends = [r[k] for r in records for k in ("speedup", "allowed_batch")]
+        line = [min([1.0, *ends]), max([1.0, *ends])]
+        axes.plot(line, line, color="0.6", lw=0.6, label="as allowed")
+        axes.set_xlabel("speed-up that the skipped bytes allow")
+        axes.set_ylabel("speed-up measured")
+        legend_below(made, axes)
+    what = caption(source.group, "Speed-up measured against 1 / (1 − weight bytes not read)")
+    yield Drawn("", what, made, records)
+
+
+def _measured(cell: CellData) -> bool:
+    return bool(cell.summary["speed"].get("speedup")) and bought(cell, "weight_bytes") is not None
+
+
+def _speed_record(cell: CellData) -> dict:
+    found = cell.summary["speed"]["speedup"]
+    return {
+        "label": cell.label,
+        "fingerprint": fingerprint(cell),
+        "speedup": found["value"],
+        "low": found["low"],
+        "high": found["high"],
+        "allowed_batch": bought(cell, "weight_bytes"),
+        "allowed_alone": bought(cell, "weight_bytes_single"),
+    }

@@ -1,0 +1,87 @@
+"""The table of speed: measured, or why not; what the bytes would allow; and the front."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skipbench.report.captions import caption
+from skipbench.report.cells import CellData
+from skipbench.report.comparison import facts, label_of
+from skipbench.report.groups import Group, asked_of, executed, failed, fingerprint
+from skipbench.report.pareto import Point
+from skipbench.report.tables import Entry, Number, Row, Table
+from skipbench.report.text import percent
+
+
+def bought(cell: CellData, key: str) -> float | None:
+    """The speed-up that bytes not read would allow, if reading weights were all that takes time."""
+    skipped = executed(cell, key)
+    return None if skipped is None or skipped >= 1 else 1 / (1 - skipped)
+
+
+def speed_table(group: Group, points: Sequence[Point], provenance: str) -> Table:
+    front = {fingerprint(point.cell): point.p_front for point in points}
+    rows = []
+    for cell in group.cells:
+        asked = asked_of(cell, group.cells)
+        entries = (*_entries(cell, group), _ratio(front.get(fingerprint(cell)), 2))
+        rows.append(Row(entries=entries, block=str(asked), facts=facts(cell, asked)))
+    return Table(
+        name=f"table_speed_{group.slug}",
+        title=f"Speed: {group.title}",
+        caption=caption(
+            group,
+            "Measured speed, and what the skipped bytes would allow",
+            "Times at the 50th percentile. Speed-up: time of a token, dense over method, from "
+            "batches that took turns in one process. Allowed: 1 / (1 − weight bytes not read), in "
+            "the batches that were run and for a reply alone. P(front): share of bootstrap draws in "
+            "which no other method is as good and as fast.",
+        ),
+        columns=(
+            "method",
+            "asked, %",
+            "bytes skipped, %",
+            "time per token, ms",
+            "speed-up",
+            "allowed, batch",
+            "allowed, alone",
+            "P(front)",
+        ),
+        rows=tuple(rows),
+        provenance=provenance,
+    )
+
+
+def _entries(cell: CellData, group: Group) -> list[Entry]:
+    bytes_ = executed(cell, "weight_bytes")
+    tpot = cell.summary["speed"]["tpot_s"]["p50"]
+    text = "–" if tpot is None else f"{1000 * tpot:.2f}"
+    return [
+        Entry(text=label_of(cell)),
+        Entry(text=percent(asked_of(cell, group.cells))),
+        Entry(text=percent(bytes_), numbers=(Number("value", bytes_, percent(bytes_)),)),
+        Entry(text=text, numbers=(Number("seconds", tpot, text),)),
+        _speedup(cell),
+        _ratio(bought(cell, "weight_bytes"), 2),
+        _ratio(bought(cell, "weight_bytes_single"), 2),
+    ]
+
+
+def _speedup(cell: CellData) -> Entry:
+    """A speed-up with its interval, or the reason why none is stated."""
+    speed: dict[str, Any] = cell.summary["speed"]
+    found = speed.get("speedup")
+    if cell.summary["method"] == "dense":
+        return Entry(text="–")
+    if failed(cell) is not None or not found:
+        why = failed(cell) or speed.get("speedup_reason") or "not measured"
+        natural = speed.get("speedup_natural_stop")
+        told = f"at natural stops {natural:.2f}" if natural else ""
+        return Entry(text="not stated", small=why, note=told)
+    numbers = tuple(Number(k, found[k], f"{found[k]:.2f}") for k in ("value", "low", "high"))
+    small = f"[{found['low']:.2f}, {found['high']:.2f}]"
+    return Entry(text=f"{found['value']:.2f}", small=small, numbers=numbers)
+
+
+def _ratio(value: float | None, digits: int) -> Entry:
+    text = "–" if value is None else f"{value:.{digits}f}"
+    return Entry(text=text, numbers=(Number("value", value, text),))
