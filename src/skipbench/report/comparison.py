@@ -13,6 +13,7 @@ from skipbench.report.groups import (
     executed,
     failed,
     fingerprint,
+    label_of,
     phase_of,
     value_of,
 )
@@ -53,7 +54,7 @@ def comparison(group: Group, provenance: str) -> Table:
             *("method", "asked, %", "phase", *(f"{name} skipped, %" for _, name in SKIPS)),
             *heads,
             difference,
-            "p (Holm)",
+            "p",
         ),
         rows=tuple(rows),
         notes=_notes(group),
@@ -63,7 +64,8 @@ def comparison(group: Group, provenance: str) -> Table:
 
 def _legend(adjusted: Holm) -> str:
     return (
-        "Skipped: executed share of decode steps × blocks; bytes: weight bytes not read. Brackets: "
+        "Under a request: the phase that skips. Skipped: executed share of decode steps × blocks; bytes: "
+        "weight bytes not read. Brackets: "
         "95 % intervals, clustered by entity or question. Bold: best of a block of equal requests. "
         f"Asterisk: differs from dense at p < 0.05, Holm over the {len(adjusted)} tests of this table."
     )
@@ -146,7 +148,7 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
         text = "–"
     elif asked is None:
         text = "own"
-    made = [Entry(text=label_of(cell)), Entry(text=text), Entry(text=phase_of(cell))]
+    made = [name_entry(cell), Entry(text=text), Entry(text=phase_of(cell))]
     for key, _ in SKIPS:
         exact = executed(cell, key)
         number = Number("value", exact, percent(exact))
@@ -156,12 +158,10 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
     return made
 
 
-def label_of(cell: CellData) -> str:
-    """The method and what was changed of it; dense with its batch size where that is not the run's."""
-    size = cell.manifest["decides"].get("batch_size")
-    if cell.summary["method"] == "dense" and size is not None:
-        return f"dense, batches of {size}"
-    return cell.label
+def name_entry(cell: CellData) -> Entry:
+    """The method, and under it what was changed of it."""
+    method, _, changed = label_of(cell).partition(" ")
+    return Entry(text=method.rstrip(","), small=changed)
 
 
 def _origin(cell: CellData, metric: str) -> str:
@@ -217,7 +217,7 @@ def difference_entries(
     p = (Number("p", pair["p"], p_value(pair["p"])),)
     if adjusted is not None:
         p += (Number("holm", adjusted, p_value(adjusted)),)
-    told = "" if adjusted is None else f" ({p_value(adjusted)})"
+    told = "" if adjusted is None else f"Holm {p_value(adjusted)}"
     return [
         Entry(
             text=shown(metric, pair["difference"], True),
@@ -226,7 +226,7 @@ def difference_entries(
             numbers=numbers,
             origin=origin,
         ),
-        Entry(text=p_value(pair["p"]) + told, numbers=p, origin=origin),
+        Entry(text=p_value(pair["p"]), small=told, numbers=p, origin=origin),
     ]
 
 
@@ -247,8 +247,7 @@ def _floor_row(group: Group, floor: Sequence[CellData], metrics: Sequence[str]) 
     """Dense against itself in batches of another size: what two equal models differ by."""
     noise = _floor_of(group) or {}
     cell = next((c for c in floor if fingerprint(c) == noise["fingerprint"]), None)
-    text = f"noise floor: dense, batches of {noise['batch_size']}"
-    entries = [Entry(text=text)]
+    entries = [Entry(text="noise floor", small=f"dense, batches of {noise['batch_size']}")]
     if cell is None:
         entries += [Entry(text="–")] * (2 + len(SKIPS) + len(metrics))
     else:

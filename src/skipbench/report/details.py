@@ -8,7 +8,7 @@ from skipbench.metrics.answers import OUTCOMES
 from skipbench.metrics.collapse import KINDS
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
-from skipbench.report.comparison import facts, label_of, metric_entry
+from skipbench.report.comparison import facts, metric_entry, name_entry
 from skipbench.report.groups import Group, Read, asked_of, executed, failed
 from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import percent, shown
@@ -29,7 +29,7 @@ def _head(cell: CellData, group: Group) -> list[Entry]:
     """Method, what it was asked and the share of FFNs it skipped."""
     ffn = executed(cell, "ffn")
     return [
-        Entry(text=label_of(cell)),
+        name_entry(cell),
         Entry(text=percent(asked_of(cell, group.cells))),
         Entry(text=percent(ffn), numbers=(Number("value", ffn, percent(ffn)),)),
     ]

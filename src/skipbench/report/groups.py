@@ -135,10 +135,18 @@ def asked_of(cell: CellData, cells: Sequence[CellData]) -> float | None:
     return asked
 
 
+def label_of(cell: CellData) -> str:
+    """The method and what was changed of it; dense with its batch size where that is not the run's."""
+    size = cell.manifest["decides"].get("batch_size")
+    if cell.summary["method"] == "dense" and size is not None:
+        return f"dense, batches of {size}"
+    return cell.label
+
+
 def name_of(cell: CellData, cells: Sequence[CellData]) -> str:
     """A cell in few words: its label and what it asked for."""
     asked = asked_of(cell, cells)
-    return cell.label + ("" if asked is None else f" {percent(asked).removesuffix('.0')} %")
+    return label_of(cell) + ("" if asked is None else f" {percent(asked).removesuffix('.0')} %")
 
 
 def executed(cell: CellData, key: str) -> float | None:

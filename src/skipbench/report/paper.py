@@ -85,8 +85,10 @@ def matched(
     for cell in ours:
         ratio = asked_of(cell, cells)
         ratio = executed(cell, "ffn") if ratio is None else ratio
-        nearest = None if ratio is None else min(skips, key=lambda s: (abs(s - ratio), s))
-        if nearest == skip and ratio is not None and abs(nearest - ratio) <= _NEAR:
+        if ratio is None:
+            continue
+        distances = [abs(each - ratio) for each in skips]
+        if distances[skips.index(skip)] == min(distances) <= _NEAR:
             found.append(cell)
     return found
 

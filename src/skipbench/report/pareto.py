@@ -54,7 +54,14 @@ def points_of(
     speed = np.stack([speed_draws(ours.scan, theirs.scan, rng) for _, ours, theirs in kept])
     front = p_front(quality, speed)
     points = [
-        Point(cell, float(delta["delta"].mean()), _speedup(cell), quality[i], speed[i], front[i])
+        Point(
+            cell,
+            float(delta["delta"].to_numpy().mean()),
+            _speedup(cell),
+            quality[i],
+            speed[i],
+            front[i],
+        )
         for i, ((cell, _, _), delta) in enumerate(zip(kept, deltas, strict=True))
     ]
     return points, without

@@ -12,57 +12,58 @@ from skipbench.report.details import graded_metrics
 from skipbench.report.drawing import Absent, Drawn, Records, Source
 from skipbench.report.groups import asked_of, failed, fingerprint, name_of, value_of
 from skipbench.report.plots_quality import metric_label, scale
-from skipbench.report.style import COLOURS, figure, legend_below
+from skipbench.report.style import COLOURS, brief, figure, legend_below
 from skipbench.report.text import percent, shown
 
-_COLOUR_OF = dict(
+_COLOUR_OF: dict[str, str] = dict(
     zip(OUTCOMES, ("#009E73", "#000000", "#D55E00", "#56B4E9", "#E69F00"), strict=True)
 )
 
 
 def transitions(source: Source) -> Iterator[Drawn]:
-    """Bars for each method: replies by outcome under dense, and inside by outcome under the method."""
+    """For each method, what became of the replies that dense has right, and of the others."""
     cells = [c for c in source.group.skipping if c.summary.get("transitions")]
     cells = [c for c in cells if failed(c) is None]
     if not cells:
         raise Absent("no method has outcomes paired with dense")
-    befores = [b for b in OUTCOMES if any(b in c.summary["transitions"] for c in cells)]
     records: Records = []
-    names = [name_of(cell, source.group.cells) for cell in cells]
-    with figure(0.9 + 0.14 * len(cells)) as made:
-        panels = made.subplots(1, len(befores), sharey=True, squeeze=False)[0]
-        for axes, before in zip(panels, befores, strict=True):
+    names = [brief(name_of(cell, source.group.cells)) for cell in cells]
+    with figure(0.95 + 0.13 * len(cells)) as made:
+        panels = made.subplots(1, 2, sharey=True)
+        for axes, right in zip(panels, (True, False), strict=True):
             for row, cell in enumerate(cells):
-                records += _stack(axes, row, cell, before)
-            axes.set_title(f"dense: {before}".replace("_", " "))
-            axes.set_xlim(0, 100)
-            axes.set_xlabel("replies, %")
+                records += _stack(
+                    axes, row, cell, [b for b in OUTCOMES if (b == "correct") == right]
+                )
+            axes.set_title("dense correct" if right else "dense not correct")
+            axes.set(xlim=(0, 100), xlabel="replies, %")
         panels[0].set_yticks(range(len(cells)), names, fontsize=5)
         panels[0].invert_yaxis()
         for outcome in OUTCOMES:
             told = outcome.replace("_", " ")
             panels[0].barh([0], [0], color=_COLOUR_OF[outcome], label=told)
-        legend_below(made, panels[0], 5)
-    yield Drawn(
-        "",
-        caption(source.group, "Outcomes under the method, by outcome under dense"),
-        made,
-        records,
-    )
+        legend_below(made, panels[0], 3)
+    what = caption(source.group, "Outcomes under the method, by outcome under dense")
+    yield Drawn("", what, made, records)
 
 
-def _stack(axes: Axes, row: int, cell: CellData, before: str) -> Records:
-    table = cell.summary["transitions"].get(before, {})
-    total, left, records = sum(table.values()), 0.0, []
-    for after in OUTCOMES:
-        n = table.get(after, 0)
+def _stack(axes: Axes, row: int, cell: CellData, befores: Sequence[str]) -> Records:
+    """One bar of all replies with these outcomes under dense; its records stay apart by outcome."""
+    table = cell.summary["transitions"]
+    counts = {a: sum(table.get(b, {}).get(a, 0) for b in befores) for a in OUTCOMES}
+    total, left = sum(counts.values()), 0.0
+    for after, n in counts.items():
         if n:
-            width = 100 * n / total
-            axes.barh([row], [width], left=left, height=0.75, color=_COLOUR_OF[after])
-            left += width
-        head = {"label": cell.label, "fingerprint": fingerprint(cell)}
-        records.append({**head, "dense": before, "method": after, "replies": n})
-    return records
+            axes.barh([row], [100 * n / total], left=left, height=0.75, color=_COLOUR_OF[after])
+            left += 100 * n / total
+    if not total:
+        axes.text(2, row, "none", va="center", fontsize=5, color="0.4")
+    head = {"label": cell.label, "fingerprint": fingerprint(cell)}
+    return [
+        {**head, "dense": before, "method": after, "replies": table.get(before, {}).get(after, 0)}
+        for before in befores
+        for after in OUTCOMES
+    ]
 
 
 def cache_rules(source: Source) -> Iterator[Drawn]:
@@ -144,6 +145,7 @@ def grades(source: Source) -> Iterator[Drawn]:
         raise Absent("no replies were graded by category")
     cells = [cell for cell in source.group.cells if failed(cell) is None]
     cells = [cell for cell in cells if any(value_of(cell, m) is not None for m in categories)]
+    names = [brief(name_of(cell, source.group.cells)) for cell in cells]
     values = np.array([[value_of(cell, m) for m in categories] for cell in cells], dtype=float)
     with figure(0.8 + 0.15 * len(cells)) as made:
         axes = made.subplots()
@@ -154,9 +156,7 @@ def grades(source: Source) -> Iterator[Drawn]:
             axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
         labels = [m.split(".", 1)[1] for m in categories]
         axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-        axes.set_yticks(
-            range(len(cells)), [name_of(c, source.group.cells) for c in cells], fontsize=5
-        )
+        axes.set_yticks(range(len(cells)), names, fontsize=5)
         for spine in axes.spines.values():
             spine.set_visible(False)
     records = [

@@ -66,6 +66,6 @@ def _ours(axes: Axes, line: Json, skips: Sequence[float], cells: Sequence[CellDa
         ends = [value if end is None else end for end in (measured["low"], measured["high"])]
         bars = [[factor * (value - ends[0])], [factor * (ends[1] - value)]]
         x = 100 * (executed(cell, "ffn") or 0.0)
-        style = look(cell.summary["method"])
-        axes.errorbar([x], [factor * value], bars, ls="", elinewidth=0.5, **style)
+        style = {**look(cell.summary["method"]), "ls": ""}
+        axes.errorbar([x], [factor * value], bars, elinewidth=0.5, **style)
     return records

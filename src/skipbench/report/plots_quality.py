@@ -1,6 +1,7 @@
 """Figures of quality against what was skipped, and against speed."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from skipbench.report.drawing import Absent, Drawn, Records, Source
 from skipbench.report.groups import executed, failed, fingerprint, value_of
 from skipbench.report.pareto import Point
 from skipbench.report.speeds import bought
-from skipbench.report.style import LINES, figure, legend_below, look
+from skipbench.report.style import brief, figure, height_of, legend_below, looks
 from skipbench.report.text import HEADLINE, graded
 
 _AXES = (("weight_bytes_single", "weight bytes not read, %"), ("ffn", "FFN calls not made, %"))
@@ -33,19 +34,21 @@ def quality(source: Source) -> Iterator[Drawn]:
     if not cells:
         raise Absent(f"no complete cell of a method has a value of {metric}")
     records: Records = []
-    with figure(2.5) as made:
+    styles = looks(group.skipping)
+    with figure(2.0 + height_of(len(styles), 2)) as made:
         panels = made.subplots(1, 2, sharey=True)
         for axes, (key, label) in zip(panels, _AXES, strict=True):
             _dense_band(axes, group.dense, metric)
             for name, members in _families(cells).items():
-                records += _line(axes, members, key, metric, name)
+                records += _line(axes, members, key, metric, styles[name])
             axes.set_xlabel(label)
         panels[0].set_ylabel(metric_label(metric))
-        legend_below(made, panels[0])
+        legend_below(made, panels[0], 2)
     what = caption(
         group,
         f"{metric_label(metric)} against the executed skip",
-        "Lines join the settings of one method; bars: 95 % intervals; band: dense.",
+        "Bytes as a reply alone would read them. Lines join requests to one method; bars: 95 % "
+        "intervals; band: dense; hollow: controls.",
     )
     yield Drawn("", what, made, records)
 
@@ -67,26 +70,27 @@ def _dense_band(axes: Axes, dense: Sequence[CellData], metric: str) -> None:
                 axes.axhspan(low, high, color="0.85", lw=0)
 
 
-def _line(axes: Axes, cells: Sequence[CellData], key: str, metric: str, name: str) -> Records:
+def _line(
+    axes: Axes, cells: Sequence[CellData], key: str, metric: str, style: dict[str, Any]
+) -> Records:
     drawn = sorted((x, c.directory.name, c) for c in cells if (x := executed(c, key)) is not None)
     records: Records = []
     for x, _, cell in drawn:
         found = cell.summary["metrics"][metric]
         record = {k: found[k] for k in ("value", "low", "high", "n", "unscored")}
-        place = {"label": name, "fingerprint": fingerprint(cell), "axis": key, "skipped": x}
+        place = {"label": cell.label, "fingerprint": fingerprint(cell), "axis": key, "skipped": x}
         records.append({**place, "metric": metric, **record})
     if not records:
         return []
-    method, factor = cells[0].summary["method"], scale(metric)
+    factor = scale(metric)
     values = np.array([r["value"] for r in records]) * factor
     axes.errorbar(
         [100 * r["skipped"] for r in records],
         values,
         _bars(records, values, factor),
         elinewidth=0.5,
-        ls=LINES[sum(map(ord, name)) % len(LINES)] if name != method else "-",
-        label=method,
-        **look(method),
+        label=brief(cells[0].label),
+        **style,
     )
     return records
 
@@ -103,38 +107,38 @@ def pareto(source: Source) -> Iterator[Drawn]:
         reasons = sorted({f"{reason}" for _, reason in source.without})
         raise Absent(f"no cell has quality and speed: {'; '.join(reasons) or 'no method ran'}")
     metric = source.group.primary
-    with figure(2.6) as made:
+    styles = looks([point.cell for point in source.points])
+    with figure(2.2 + height_of(len(styles), 2)) as made:
         axes = made.subplots()
         axes.axhline(0, color="0.7", lw=0.6)
         axes.axvline(1, color="0.7", lw=0.6)
         axes.plot([1], [0], "k+", ms=6, label="dense")
         for point in source.points:
-            _point(axes, point, scale(metric))
+            _point(axes, point, scale(metric), styles[point.cell.label])
         axes.set_xlabel("speed-up over dense, measured")
         unit = "" if graded(metric) else ", points"
         axes.set_ylabel(f"{HEADLINE.get(metric, metric)} − dense{unit}")
-        legend_below(made, axes)
+        legend_below(made, axes, 2)
     left = "; ".join(f"{label} ({reason})" for label, reason in source.without)
     legend = "Ellipses: 95 % of the joint bootstrap." + (f" Without speed: {left}." if left else "")
     what = caption(source.group, "Quality and speed", legend)
     yield Drawn("", what, made, [_point_record(p, metric) for p in source.points])
 
 
-def _point(axes: Axes, point: Point, factor: float) -> None:
-    method = point.cell.summary["method"]
-    axes.plot([point.speed], [factor * point.quality], ls="", label=method, **look(method))
+def _point(axes: Axes, point: Point, factor: float, style: dict[str, Any]) -> None:
+    mark = {**style, "ls": ""}
+    axes.plot([point.speed], [factor * point.quality], label=brief(point.cell.label), **mark)
     spread = np.cov(np.stack([point.speeds, factor * point.qualities]))
     values, vectors = np.linalg.eigh(spread)
     width, height = 2 * np.sqrt(np.clip(values, 0, None) * 5.991)  # chi-square, 2 degrees, 95 %
     angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
-    colour = look(method)["color"]
     axes.add_patch(
         Ellipse(
             (point.speed, factor * point.quality),
             width,
             height,
             angle=angle,
-            fc=colour,
+            fc=style["color"],
             alpha=0.18,
             ec="none",
         )
@@ -163,21 +167,22 @@ def speed(source: Source) -> Iterator[Drawn]:
     if not cells:
         raise Absent("no cell has a measured speed-up; it needs decode=forced_length")
     records: Records = []
-    with figure(2.6) as made:
+    styles = looks(cells)
+    with figure(2.2 + height_of(len(styles), 2)) as made:
         axes = made.subplots()
         for cell in cells:
             records.append(_speed_record(cell))
             low, value, high = (records[-1][k] for k in ("low", "speedup", "high"))
-            method = cell.summary["method"]
             bars = [[value - low], [high - value]]
             x = records[-1]["allowed_batch"]
-            axes.errorbar([x], [value], bars, ls="", elinewidth=0.5, label=method, **look(method))
+            style = {**styles[cell.label], "ls": ""}
+            axes.errorbar([x], [value], bars, elinewidth=0.5, label=brief(cell.label), **style)
         ends = [r[k] for r in records for k in ("speedup", "allowed_batch")]
         line = [min([1.0, *ends]), max([1.0, *ends])]
         axes.plot(line, line, color="0.6", lw=0.6, label="as allowed")
         axes.set_xlabel("speed-up that the skipped bytes allow")
         axes.set_ylabel("speed-up measured")
-        legend_below(made, axes)
+        legend_below(made, axes, 2)
     what = caption(source.group, "Speed-up measured against 1 / (1 − weight bytes not read)")
     yield Drawn("", what, made, records)
 

@@ -13,13 +13,14 @@ from skipbench.records import BadInput, read_json
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
 from skipbench.report.drawing import Absent, Drawn, Records, Source
-from skipbench.report.groups import executed, failed, fingerprint
+from skipbench.report.groups import executed, failed, fingerprint, name_of
 from skipbench.report.paper import similarity_curves, told
 from skipbench.report.scan import Scan
-from skipbench.report.style import COLOURS, LINES, figure, legend_below, look
+from skipbench.report.style import COLOURS, LINES, brief, figure, height_of, legend_below, looks
 
 _HALVES = ("attn", "ffn")
 _SIDES = ("wrong", "right")
+_COLD = ("ffnskip", "ffnskip_code", "ffnskip_paper")
 _LEAST = 3  # replies; steps that fewer reach are left blank
 
 
@@ -39,7 +40,8 @@ def similarity(source: Source) -> Iterator[Drawn]:
             except (KeyError, TypeError, ValueError) as error:
                 raise BadInput(f"{path} has no curve of {half} ({error})") from None
         for low, high in _cold(source.group.skipping):
-            ours.axvspan(low - 0.5, high - 0.5, color="0.9", lw=0)
+            ours.axvspan(low - 0.5, high - 0.5, color="0.9", lw=0, zorder=0)
+        ours.set_ylim(top=1.0)
         ours.set(title=f"here: {source.group.title}", ylabel="cosine similarity", xlabel="block")
         for place, (name, means) in enumerate(similarity_curves().items()):
             style = LINES[place % len(LINES)]
@@ -47,7 +49,7 @@ def similarity(source: Source) -> Iterator[Drawn]:
             records += [{"curve": name, "block": i, "mean": m} for i, m in enumerate(means)]
         theirs.set(title="authors' logs, FFN", ylabel="cosine similarity", xlabel="block")
         ours.legend(loc="lower center", ncols=3)
-        theirs.legend(loc="lower center", ncols=2)
+        theirs.legend(loc="lower left", ncols=2)
     what = caption(
         source.group,
         "Similarity of the residual stream before and after each half-block, dense",
@@ -72,7 +74,7 @@ def _cold(cells: Sequence[CellData]) -> list[tuple[int, int]]:
     starts, ends = [], []
     for cell in cells:
         method, blocks = cell.manifest.get("method", {}), cell.manifest.get("num_layers") or 0
-        if cell.summary["method"].startswith("ffnskip") and method.get("cold_start") is not None:
+        if cell.summary["method"] in _COLD and method.get("cold_start") is not None:
             starts.append(_count(method["cold_start"], blocks))
             ends.append(blocks - _count(method["cold_end"], blocks))
     if not starts:
@@ -87,6 +89,8 @@ def _count(value: float, blocks: int) -> int:
 
 def maps(source: Source) -> Iterator[Drawn]:
     """For each method that adapts: share of replies that skipped, by step and block, right and wrong."""
+    if source.group.experiment:
+        raise Absent("the maps of a cell are drawn once, with all cells of its task")
     adaptive = [c for c in source.group.skipping if failed(c) is None and _adapts(c)]
     shown = [c for c in adaptive if source.reads[c.directory].scan.reached.any()]
     if not shown:
@@ -158,30 +162,37 @@ def onsets(source: Source) -> Iterator[Drawn]:
     if not looping:
         raise Absent("no reply of any cell loops")
     records: Records = []
-    with figure(2.5) as made:
+    styles = looks(looping)
+    with figure(2.0 + height_of(len(looping), 2)) as made:
         axes = made.subplots()
         for cell in looping:
-            records += _onset(axes, cell, source.reads[cell.directory].scan)
+            scan = source.reads[cell.directory].scan
+            records += _onset(axes, cell, scan, styles[cell.label], source.group.cells)
         axes.set(xlabel="token at which the loop sets in", ylabel="replies in a loop, %")
         axes.set_xscale("symlog", linthresh=10)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         axes.set_ylim(bottom=0)
         legend_below(made, axes, 2)
-    what = caption(source.group, "When loops of at least 8 tokens set in", "Shares of all replies.")
+    what = caption(
+        source.group,
+        "When loops of at least 8 tokens set in",
+        "Shares of all replies; in brackets how many loop.",
+    )
     yield Drawn("", what, made, records)
 
 
-def _onset(axes: Axes, cell: CellData, scan: Scan) -> Records:
+def _onset(
+    axes: Axes, cell: CellData, scan: Scan, style: dict[str, Any], cells: Sequence[CellData]
+) -> Records:
     tokens = sorted(scan.onsets)
     counts = np.cumsum([scan.onsets[token] for token in tokens])
-    style = look(cell.summary["method"])
     axes.step(
         [0, *tokens],
         [0, *(100 * counts / scan.replies)],
         where="post",
         color=style["color"],
-        ls=LINES[sum(map(ord, cell.label)) % len(LINES)],
-        label=f"{cell.label} ({counts[-1]})",
+        ls=style["ls"],
+        label=f"{brief(name_of(cell, cells))} ({counts[-1]})",
     )
     head = {"label": cell.label, "fingerprint": fingerprint(cell), "replies": scan.replies}
     rows = zip(tokens, counts.tolist(), strict=True)

@@ -79,7 +79,8 @@ def clusters_of(cell: CellData) -> pd.Series:
 
 def hashes(names: Any) -> NDArray[np.uint64]:
     """Names as 64-bit numbers, the same in every run: what a million of them cost is 8 MB."""
-    return hash_array(np.asarray(names, dtype=object))
+    hashed: Any = hash_array
+    return hashed(np.asarray(names, dtype=object))
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,9 @@ class Collector:
             return Values(none, none, np.array([]), none)
         frame = pd.concat(self._kept, ignore_index=True)
         ours = frame[frame["ours"]].groupby("id", sort=True)
-        right = frame[frame["right"]].groupby("id", sort=True)["value"]
         # one turn without a value leaves the sample without one
         means = _strict(ours)
-        worst = right.min()
+        worst: Any = frame[frame["right"]].groupby("id", sort=True)["value"].min()
         return Values(
             means.index.to_numpy(np.uint64),
             ours["cluster"].first().to_numpy(np.uint64),

@@ -5,7 +5,7 @@ from typing import Any
 
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
-from skipbench.report.comparison import facts, label_of
+from skipbench.report.comparison import facts, name_entry
 from skipbench.report.groups import Group, asked_of, executed, failed, fingerprint
 from skipbench.report.pareto import Point
 from skipbench.report.tables import Entry, Number, Row, Table
@@ -56,7 +56,7 @@ def _entries(cell: CellData, group: Group) -> list[Entry]:
     tpot = cell.summary["speed"]["tpot_s"]["p50"]
     text = "–" if tpot is None else f"{1000 * tpot:.2f}"
     return [
-        Entry(text=label_of(cell)),
+        name_entry(cell),
         Entry(text=percent(asked_of(cell, group.cells))),
         Entry(text=percent(bytes_), numbers=(Number("value", bytes_, percent(bytes_)),)),
         Entry(text=text, numbers=(Number("seconds", tpot, text),)),

@@ -1,6 +1,7 @@
 """How figures look, and how they are saved so that the same numbers give the same bytes."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,26 +12,29 @@ matplotlib.use("agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from skipbench.report.cells import CellData
 from skipbench.report.files import whole
 
 WIDTH = 3.3  # inches: one column of a two-column paper
 # Okabe and Ito, colours that colour-blind readers tell apart
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-MARKERS = "osD^vP*X"
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 LINES = ("-", "--", ":", "-.")
-_ORDER = (
-    "ffnskip",
-    "earlyexit",
-    "layerdrop",
-    "shortgpt",
-    "skipdecode",
-    "replay",
-    "static_matched",
-    "ffnskip_noadapt",
-    "ffnskip_random",
-    "ffnskip_code",
-    "ffnskip_paper",
-)
+# colour, markers of the first and further settings, hollow: a control
+_LOOKS = {
+    "ffnskip": (BLUE, "ophH8", False),
+    "ffnskip_code": (BLUE, "Dd", False),
+    "ffnskip_paper": (BLUE, "PX", False),
+    "ffnskip_noadapt": (SKY, "ophH8", True),
+    "ffnskip_random": (SKY, "sDdP", True),
+    "replay": (BLACK, "o^v<", True),
+    "static_matched": (BLACK, "sDdP", True),
+    "earlyexit": (VERMILION, "^<>vPX*d", False),
+    "layerdrop": (GREEN, "sDdP", False),
+    "shortgpt": (PURPLE, "DdsX", False),
+    "skipdecode": (ORANGE, "v^<>", False),
+}
 _STYLE: Any = {
     "font.size": 7,
     "axes.labelsize": 7,
@@ -75,13 +79,37 @@ def save(made: Figure, out: Path, name: str) -> list[str]:
     return [f"{name}.{suffix}" for suffix in metadata]
 
 
-def look(method: str) -> dict[str, Any]:
-    """Colour and marker of a method, the same in all figures."""
-    place = _ORDER.index(method) if method in _ORDER else sum(map(ord, method))
+def look(method: str, variant: int = 0) -> dict[str, Any]:
+    """Colour, marker and line of a method, the same in all figures; further settings of it differ
+    in marker and line."""
+    colour, markers, hollow = _LOOKS.get(method, (GREY, "XP*d", False))
+    made: dict[str, Any] = {"color": colour, "marker": markers[variant % len(markers)]}
+    made["ls"] = LINES[variant % len(LINES)]
+    return made | ({"mfc": "white"} if hollow else {})
+
+
+def looks(cells: Sequence[CellData]) -> dict[str, dict[str, Any]]:
+    """Label -> look, for the cells of one figure."""
+    labels: dict[str, list[str]] = {}
+    for cell in cells:
+        known = labels.setdefault(cell.summary["method"], [])
+        if cell.label not in known:
+            known.append(cell.label)
     return {
-        "color": COLOURS[place % len(COLOURS)],
-        "marker": MARKERS[(place * 3 + place // len(COLOURS)) % len(MARKERS)],
+        label: look(method, variant)
+        for method, known in labels.items()
+        for variant, label in enumerate(known)
     }
+
+
+def brief(label: str) -> str:
+    """A label without the names of values that speak for themselves: `earlyexit random`."""
+    return re.sub(r"\b[a-z_]+=([A-Za-z])", r"\1", label)
+
+
+def height_of(labels: int, columns: int) -> float:
+    """Inches that a legend of so many labels takes."""
+    return 0.13 * -(-labels // columns)
 
 
 def legend_below(made: Figure, axes: Axes, columns: int = 3) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,8 @@ from skipbench.report.text import markdown, tex
 
 _CHUNK = 18  # rows of one LaTeX float
 _PREAMBLE = r"""% needs \usepackage{booktabs,xcolor,graphicx}
-\providecommand{\sbcell}[3]{\begin{tabular}[c]{@{}c@{}}#1\\[-0.5ex]{\tiny #2}\\[-0.8ex]%
-  {\tiny\textcolor{gray}{#3}}\end{tabular}}
+\providecommand{\sbstack}[4]{\begin{tabular}[c]{@{}#1@{}}#2\\[-0.5ex]{\tiny #3}\\[-0.8ex]%
+  {\tiny\textcolor{gray}{#4}}\end{tabular}}
 """
 
 
@@ -95,12 +96,14 @@ def _parts(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _float(table: Table, rows: Sequence[Row], told: str, notes: Sequence[str]) -> str:
-    head = " & ".join(tex(column) for column in table.columns)
+    head = " & ".join(map(_head_tex, table.columns))
     lines, before = [], rows[0].block if rows else ""
     for row in rows:
         if row.block != before:
             lines.append(r"\midrule")
-        lines.append(" & ".join(_entry_tex(entry) for entry in row.entries) + r" \\")
+        lines.append(
+            " & ".join(_entry_tex(e, "c" if i else "l") for i, e in enumerate(row.entries)) + r" \\"
+        )
         before = row.block
     label = table.name.replace("_", "-") + (told and told.split()[1].join("-x").replace("x", ""))
     body = "\n".join(lines)
@@ -114,13 +117,19 @@ def _float(table: Table, rows: Sequence[Row], told: str, notes: Sequence[str]) -
     )
 
 
-def _entry_tex(entry: Entry) -> str:
+def _head_tex(column: str) -> str:
+    """A head in short lines: columns are no wider than what stands in them."""
+    lines = textwrap.wrap(column, 10, break_long_words=False, break_on_hyphens=False)
+    return "\\shortstack{" + r"\\".join(map(tex, lines)) + "}"
+
+
+def _entry_tex(entry: Entry, side: str) -> str:
     main = tex(entry.text)
     main = f"\\textbf{{{main}}}" if entry.bold else main
     main += f"$^{{{entry.mark}}}$" if entry.mark else ""
     if not entry.small and not entry.note:
         return main
-    return f"\\sbcell{{{main}}}{{{tex(entry.small)}}}{{{tex(entry.note)}}}"
+    return f"\\sbstack{{{side}}}{{{main}}}{{{tex(entry.small)}}}{{{tex(entry.note)}}}"
 
 
 def to_markdown(table: Table) -> str:
@@ -151,7 +160,7 @@ def to_csv(table: Table) -> str:
         record: dict[str, Any] = {}
         for column, entry in zip(table.columns, row.entries, strict=True):
             if not entry.numbers:
-                record[column] = entry.text
+                record[column] = " ".join(filter(None, (entry.text, entry.small)))
             for number in entry.numbers:
                 record[f"{column} {number.name}".removesuffix(" value")] = number.exact
         records.append({**record, **row.facts, "provenance": table.provenance})
