@@ -51,7 +51,7 @@ def comparison(group: Group, provenance: str) -> Table:
         title=group.title,
         caption=caption(group, "Quality beside the unchanged model", f"{_legend(adjusted)}"),
         columns=(
-            *("method", "asked, %", "phase", *(f"{name} skipped, %" for _, name in SKIPS)),
+            *("method", "asked, %", *(f"{name} skipped, %" for _, name in SKIPS)),
             *heads,
             difference,
             "p",
@@ -136,7 +136,13 @@ def _row(
 
 
 def facts(cell: CellData, asked: float | None) -> dict[str, Any]:
-    return {"asked": asked, "status": cell.summary["status"], "fingerprint": fingerprint(cell)}
+    """What the CSV tells of a row beside its entries."""
+    return {
+        "asked": asked,
+        "phase": phase_of(cell),
+        "status": cell.summary["status"],
+        "fingerprint": fingerprint(cell),
+    }
 
 
 def _left(cell: CellData, group: Group) -> list[Entry]:
@@ -145,10 +151,10 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
     asked = asked_of(cell, group.cells)
     text = percent(asked) if own is not None or asked is None else f"({percent(asked)})"
     if cell in group.dense:
-        text = "–"
+        text = ""
     elif asked is None:
         text = "own"
-    made = [name_entry(cell), Entry(text=text), Entry(text=phase_of(cell))]
+    made = [name_entry(cell), Entry(text=text, small=phase_of(cell))]
     for key, _ in SKIPS:
         exact = executed(cell, key)
         number = Number("value", exact, percent(exact))
@@ -249,7 +255,7 @@ def _floor_row(group: Group, floor: Sequence[CellData], metrics: Sequence[str]) 
     cell = next((c for c in floor if fingerprint(c) == noise["fingerprint"]), None)
     entries = [Entry(text="noise floor", small=f"dense, batches of {noise['batch_size']}")]
     if cell is None:
-        entries += [Entry(text="–")] * (2 + len(SKIPS) + len(metrics))
+        entries += [Entry(text="–")] * (1 + len(SKIPS) + len(metrics))
     else:
         entries += _left(cell, group)[1:]
         entries += [_metric(cell, metric, False, None) for metric in metrics]

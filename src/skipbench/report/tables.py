@@ -13,8 +13,9 @@ from skipbench.report.text import markdown, tex
 
 _CHUNK = 18  # rows of one LaTeX float
 _PREAMBLE = r"""% needs \usepackage{booktabs,xcolor,graphicx}
-\providecommand{\sbstack}[4]{\begin{tabular}[c]{@{}#1@{}}#2\\[-0.5ex]{\tiny #3}\\[-0.8ex]%
-  {\tiny\textcolor{gray}{#4}}\end{tabular}}
+\providecommand{\sbstack}[2]{\begin{tabular}[c]{@{}#1@{}}#2\end{tabular}}
+\providecommand{\sbsmall}[1]{\\[-0.5ex]{\scriptsize #1}}
+\providecommand{\sbnote}[1]{\\[-0.7ex]{\tiny\textcolor{gray}{#1}}}
 """
 
 
@@ -101,15 +102,15 @@ def _float(table: Table, rows: Sequence[Row], told: str, notes: Sequence[str]) -
     for row in rows:
         if row.block != before:
             lines.append(r"\midrule")
-        lines.append(
-            " & ".join(_entry_tex(e, "c" if i else "l") for i, e in enumerate(row.entries)) + r" \\"
-        )
+        first, *others = row.entries
+        made = [_entry_tex(first, "l"), *(_entry_tex(entry, "c") for entry in others)]
+        lines.append(" & ".join(made) + r" \\")
         before = row.block
-    label = table.name.replace("_", "-") + (told and told.split()[1].join("-x").replace("x", ""))
+    label = f"{table.name}{told and told.split()[1]}".replace("_", "-")
     body = "\n".join(lines)
     under = "".join(f"\\par\\smallskip {{\\footnotesize {tex(note)}}}\n" for note in notes)
     return (
-        "\\begin{table*}[t]\n\\centering\\small\n"
+        "\\begin{table*}[t]\n\\centering\\small\\setlength{\\tabcolsep}{2.5pt}\n"
         f"\\caption{{{tex(table.caption + told)}}}\n\\label{{tab:{label}}}\n"
         "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
         f"\\begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
@@ -119,7 +120,7 @@ def _float(table: Table, rows: Sequence[Row], told: str, notes: Sequence[str]) -
 
 def _head_tex(column: str) -> str:
     """A head in short lines: columns are no wider than what stands in them."""
-    lines = textwrap.wrap(column, 10, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(column, 9, break_long_words=False, break_on_hyphens=False)
     return "\\shortstack{" + r"\\".join(map(tex, lines)) + "}"
 
 
@@ -129,7 +130,9 @@ def _entry_tex(entry: Entry, side: str) -> str:
     main += f"$^{{{entry.mark}}}$" if entry.mark else ""
     if not entry.small and not entry.note:
         return main
-    return f"\\sbstack{{{side}}}{{{main}}}{{{tex(entry.small)}}}{{{tex(entry.note)}}}"
+    under = f"\\sbsmall{{{tex(entry.small)}}}" if entry.small else ""
+    under += f"\\sbnote{{{tex(entry.note)}}}" if entry.note else ""
+    return f"\\sbstack{{{side}}}{{{main}{under}}}"
 
 
 def to_markdown(table: Table) -> str:
