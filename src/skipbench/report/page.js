@@ -88,7 +88,7 @@ function marked(text, from) {
   const rest = letters.slice(from).join("");
   const word = rest.match(/^\s*\S*/)[0];
   box.append(letters.slice(0, from).join(""));
-  box.append(make("mark", "", word || "(ends here)"), make("span", "after", rest.slice(word.length)));
+  box.append(make("mark", "", word || "(ends here)"), rest.slice(word.length));
   return box;
 }
 
@@ -163,12 +163,15 @@ function article(sample) {
   for (const turn of sample.turns) {
     const text = (name) => turn[name] === undefined ? null : data.texts[turn[name]];
     const box = make("div", "turn");
+    const from = turn.unseen ? null : turn.differs;
     box.append(block("Asked", text("asked") ?? "(samples.jsonl is missing)"));
     box.append(block("Reference", text("reference") ?? "none"));
-    if (text("dense") !== null) box.append(reply("Dense", text("dense"), turn.differs, turn.was, "dense"));
+    if (text("dense") !== null) box.append(reply("Dense", text("dense"), from, turn.was, "dense"));
     if (text("reply") !== null) {
-      const title = turn.differs === null ? "Method, the same text" : text("dense") === null ? "Reply" : "Method";
-      box.append(reply(title, text("reply"), turn.differs, turn.mark, "method"), mapped(turn.map));
+      const title = text("dense") === null ? "Reply"
+        : turn.differs === null ? "Method, the same text"
+        : turn.unseen ? "Method, differs only in what was cut" : "Method";
+      box.append(reply(title, text("reply"), from, turn.mark, "method"), mapped(turn.map));
     }
     made.append(box);
   }
@@ -203,6 +206,7 @@ function fromAddress() {
   at("picker").elements.kind.value = "all";
   show();
   at("samples").scrollIntoView();
+  at("picker").elements.cell.focus({ preventScroll: true });
   return true;
 }
 
@@ -210,6 +214,9 @@ at("picker").addEventListener("change", show);
 at("picker").addEventListener("submit", (event) => event.preventDefault());
 at("more").addEventListener("click", () => { limit += PAGE; more(); });
 window.addEventListener("hashchange", fromAddress);
+at("table").addEventListener("click", (event) => { // the address may be the same as before
+  if (event.target.closest("a")) setTimeout(fromAddress);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
   document.querySelectorAll("canvas").forEach((canvas) => canvas.redraw()));
 

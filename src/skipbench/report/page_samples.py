@@ -4,14 +4,16 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
-from skipbench.records import read_lines
+from skipbench.records import BadInput, read_lines
 from skipbench.report.cells import CellData
-from skipbench.report.marks import Mark, Marks, compact, marks_of
+from skipbench.report.page_marks import Mark, Marks, compact, marks_of
 from skipbench.report.text import HEADLINE
 
 Json = dict[str, Any]
@@ -65,19 +67,32 @@ def gather(cells: Iterable[CellData], most: int, pool: Pool) -> Iterator[tuple[C
     """For each cell its chosen samples, and what the page needs to show them.
 
     Scores and records are read as streams. In memory are the outcomes of one dense twin, and the
-    texts of the samples that were chosen.
+    texts of the samples that were chosen. Raises BadInput naming a cell whose lines are broken.
     """
     cells = list(cells)
     share = _ALL_CHARACTERS // max(len(cells), 1)
     for twin, group in groupby(sorted(cells, key=_twin_name), key=_twin_name):
         members = list(group)
         dense = replace(members[0], directory=members[0].directory.parents[1] / "dense" / twin[1])
-        known = compact(dense.scores()) if twin[1] else {}
+        with _blame(dense.directory):
+            known = compact(dense.scores()) if twin[1] else {}
         chosen = [choose(cell, known, most) for cell in members]
         wanted = {sample_id for one in chosen for sample_id in one.marks}
         replies = _records(dense, wanted) if twin[1] else {}
         for one in chosen:
-            yield one, _payload(one, replies, known, pool, pool.spent + share)
+            with _blame(one.cell.directory):
+                made = _payload(one, replies, known, pool, pool.spent + share)
+            yield one, made
+
+
+@contextmanager
+def _blame(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except BadInput:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BadInput(f"{directory} holds scores or records of another form ({error!r})") from None
 
 
 def _twin_name(cell: CellData) -> tuple[str, str]:
@@ -88,13 +103,14 @@ def choose(cell: CellData, dense: Mapping[str, Marks], most: int) -> Chosen:
     """What changed against dense first, then what is wrong, failed, or neither; in file order."""
     made = Chosen(cell)
     shelves: dict[str, dict[str, Marks]] = {name: {} for name in _SHELVES}
-    for sample_id, lines in groupby(cell.scores(), key=itemgetter("sample_id")):
-        marks = marks_of(_noting(lines, made.reasons))
-        if marks:
-            shelf = shelves[_shelf(marks, dense.get(sample_id))]
-            if len(shelf) < most:
-                shelf[sample_id] = marks
-    shelves["failed"] = {sample_id: {} for sample_id in _failed(cell)[:most]}
+    with _blame(cell.directory):
+        for sample_id, lines in groupby(cell.scores(), key=itemgetter("sample_id")):
+            marks = marks_of(_noting(lines, made.reasons))
+            if marks:
+                shelf = shelves[_shelf(marks, dense.get(sample_id))]
+                if len(shelf) < most:
+                    shelf[sample_id] = marks
+        shelves["failed"] = {sample_id: {} for sample_id in _failed(cell)[:most]}
     for name, shelf in shelves.items():
         for sample_id in list(shelf)[: most - len(made.marks)]:
             made.marks[sample_id], made.shelf_of[sample_id] = shelf[sample_id], name
@@ -196,6 +212,7 @@ def _turn(turn: int, question: Json, record: Json, other: Json | None, pool: Poo
         made["map"] = _map(record["skip_map"][turn], pool)
         if before:
             made["differs"] = divergence(before[0], record["replies"][turn])
+            made["unseen"] = (made["differs"] or 0) >= _CHARACTERS
     return made
 
 
@@ -222,4 +239,4 @@ def _note(cell: CellData, count: int) -> str:
         return f"{count} of {cell.summary.get('n', '?')} samples are on this page"
     if not (cell.directory / "records.jsonl").exists():
         return "This cell is packed: it has scores but no records, so there are no samples to show."
-    return "No sample of this cell fits on this page."
+    return "No sample of this cell has both a score and a record."
