@@ -9,11 +9,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "skipbench"
 # package or module -> what of ours it may import
 ALLOWED = {
     "__init__": set(),
-    "__main__": {"run", "setup", "terminal", "paths", "records", "__init__"},
-    "setup": {"job", "judges", "engine", "policies", "records"},
-    "job": {"cell", "engine", "judges", "policies", "tasks"},
-    "run": {"job", "judges", "converse", "scoring", "calibrate", "engine", "cell", "policies"}
-    | {"provenance", "records"},
+    "__main__": {"run", "setup", "sweep", "terminal", "paths", "records", "__init__"},
+    "setup": {"job", "judges", "engine", "policies", "paths", "records"},
+    "sweep": {"job", "plan", "setup", "cell", "paths", "provenance", "records"},
+    "job": {"cell", "engine", "judges", "policies", "tasks", "provenance", "records"},
+    "run": {"job", "converse", "scoring", "calibrate", "engine", "cell", "policies", "plan"}
+    | {"device", "provenance", "records"},
+    "plan": {"job", "judges", "records"},
+    "device": set(),
     "converse": {"job", "engine", "provenance", "records"},
     "scoring": {"job", "judges", "cell", "summary", "metrics", "tasks", "records"},
     "calibrate": {"engine", "policies", "provenance", "records"},

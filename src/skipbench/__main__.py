@@ -14,11 +14,14 @@ skipbench: what a skipping method does to knowledge, collapse and speed, paired 
 
   python -m skipbench task=factoid method=ffnskip           one cell, on the shipped model
   python -m skipbench -m method=ffnskip,earlyexit skip=0.25 a sweep
+  python -m skipbench experiment=quick                      a preset of many cells
+  python -m skipbench.report results --out report           tables, figures and a page of what has run
   python -m skipbench.show CELL --wrong                     replies beside the dense ones
   python -m skipbench.ls                                    methods, tasks, models, cells
 
-Keys: model task method judge decode skip twin limit split batch_size seed device dtype
-      sample_timeout_s results_dir overwrite dry_run; method.*, task.*, decode.*, model.*, judge.*
+Keys: model task method judge decode experiment skip twin limit split batch_size seed device dtype
+      sample_timeout_s noise_floor divergence similarity results_dir overwrite dry_run;
+      method.*, task.*, decode.*, model.*, judge.*
       (values and defaults: python -m skipbench.ls NAME, or --cfg job)
 Exit codes: 0 complete, 1 some sample failed (re-issue to retry), 2 bad input,
       3 nothing was skipped although asked, 130 interrupted (re-issue to go on)."""
@@ -36,7 +39,7 @@ def main() -> None:
     if "--version" in arguments:
         print(f"skipbench {__version__}")
         raise SystemExit(0)
-    sys.argv[1:] = [a[1:] if a.startswith("+experiment=") else a for a in arguments]
+    sys.argv[1:] = _with_experiment(arguments)
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
         signal.signal(stop, signal.default_int_handler)
     try:
@@ -49,31 +52,46 @@ def main() -> None:
     except Exception as error:
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)
         _codes.append(_code_of(error))
-    sweep = any(a in ("-m", "--multirun") for a in arguments)
-    if _directories:
-        print((_directories[-1].parents[3] if sweep else _directories[-1]).resolve())
+    sweep = sys.modules.get("skipbench.sweep")
+    swept = sweep.finished if sweep is not None else None
+    if swept is not None:
+        _codes.append(swept.code)
+        print(swept.results_dir)
+    elif _directories:
+        print(_directories[-1].resolve())
     sys.stdout.flush()
     raise SystemExit(max(_codes, default=0))
+
+
+def _with_experiment(arguments: list[str]) -> list[str]:
+    """`+experiment=` is `experiment=`; a preset of many cells is always a sweep."""
+    given = [a[1:] if a.startswith("+experiment=") else a for a in arguments]
+    named = any(a.startswith("experiment=") and a != "experiment=null" for a in given)
+    asks = {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(given)
+    return ["-m", *given] if named and not asks else given
 
 
 def _hydra_main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here, where they are told in one line
     import hydra
 
-    from skipbench.paths import conf_dir, tiny_dir
+    from skipbench.paths import conf_dir
 
-    _resolvers(tiny_dir)
+    _resolvers()
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
 
 
-def _resolvers(tiny_dir: Any) -> None:
+def _resolvers() -> None:
     from omegaconf import OmegaConf
+
+    from skipbench.paths import tiny_dir
 
     OmegaConf.register_new_resolver("tiny", lambda: str(tiny_dir()), replace=True)
 
 
 def _job(config: Any) -> int:
     """One cell of the command. Its failure is told and recorded; a sweep goes on."""
+    _resolvers()  # a launcher may have started this in a process of its own
     from skipbench.records import BadInput
 
     try:
@@ -94,15 +112,18 @@ def _job(config: Any) -> int:
 
 
 def _run(config: Any) -> tuple[int, Path]:
-    from skipbench.setup import setup_from
-    from skipbench.terminal import show_summary
+    from hydra.core.hydra_config import HydraConfig
 
-    setup = setup_from(config, sys.argv[1:])
+    from skipbench.setup import setup_from
+    from skipbench.terminal import show_line, show_summary
+
+    hydra = HydraConfig.get()
+    setup = setup_from(config, hydra.runtime.choices, hydra.overrides.task)
     from skipbench.run import run
 
     code, directory = run(setup)
     if not setup.dry_run:
-        show_summary(directory)
+        (show_line if str(hydra.mode) == "RunMode.MULTIRUN" else show_summary)(directory)
     return code, directory
 
 

@@ -48,6 +48,11 @@ class Cell:
         return self.directory / "records.jsonl"
 
     @property
+    def twin_times(self) -> Path:
+        """Times of dense batches that were run again beside this cell's, to compare times."""
+        return self.directory / "twin_times.jsonl"
+
+    @property
     def scores_path(self) -> Path:
         return self.directory / "scores.jsonl"
 
@@ -60,8 +65,9 @@ class Cell:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._acquire()
         if overwrite:
-            for path in (self.manifest_path, self.records_path, self.scores_path):
+            for path in (self.manifest_path, self.records_path, self.scores_path, self.twin_times):
                 path.unlink(missing_ok=True)
+        (self.directory / "failed.json").unlink(missing_ok=True)
         if not self.manifest_path.exists():
             self.update_manifest(
                 schema=provenance.SCHEMA,
@@ -94,6 +100,17 @@ class Cell:
     def close(self) -> None:
         (self.directory / ".holder").unlink(missing_ok=True)
         self._lock.release()
+
+    def note_failure(self, error: BaseException) -> None:
+        """Why this cell could not be done; stays until it is."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        write_json(self.directory / "failed.json", {"reason": reason, "time": _now()})
+
+    @property
+    def failure(self) -> str | None:
+        path = self.directory / "failed.json"
+        return read_json(path)["reason"] if path.exists() else None
 
     @property
     def manifest(self) -> dict[str, Any]:

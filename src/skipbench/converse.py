@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from skipbench import provenance
 from skipbench.job import Setup, Side
-from skipbench.records import Record, Sample, append_lines, read_lines, repair
+from skipbench.records import Record, Sample, append_lines, read_lines, repair, write_json
 
 if TYPE_CHECKING:
     from skipbench.engine.decode import Engine, Generation, Request
@@ -94,8 +94,11 @@ def _converse(
         generations = side.engine.generate(requests, setup.decoding, setup.timeout_s)
         for request, generation in zip(requests, generations, strict=True):
             made[request.sample_id].append((request, generation))
-            kept = [i for i in generation.token_ids if i not in loaded.eos_ids]
-            text = loaded.tokenizer.decode(kept, skip_special_tokens=True)
+            ids = generation.token_ids
+            # a forced length goes on behind the end; what is scored is the reply up to there
+            end = next((i for i, token in enumerate(ids) if token in loaded.eos_ids), len(ids))
+            generation.counts["reply_tokens"] = min(end + 1, len(ids))
+            text = loaded.tokenizer.decode(list(ids[:end]), skip_special_tokens=True)
             replies[request.sample_id].append(text.strip())
         turn += 1
     return [
@@ -161,3 +164,15 @@ def write_divergence(
                 for s, d in zip(part, found, strict=True)
             ]
         append_lines(path, lines)
+
+
+def write_similarity(setup: Setup, samples: list[Sample], dense: Side, loaded: "Loaded") -> None:
+    """similarity.json of a dense cell: see engine.similarity. First turns; made once."""
+    path = dense.cell.directory / "similarity.json"
+    if path.exists():
+        return
+    from skipbench.engine.similarity import similarities
+
+    asked = [request_for(loaded, setup, s, 0, []) for s in samples]
+    requests = [request for request in asked if request is not None]
+    write_json(path, similarities(loaded, requests, setup.decoding, setup.batch_size))

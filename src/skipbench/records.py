@@ -167,3 +167,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def latest_records(path: Path) -> dict[str, dict[str, Any]]:
     """sample_id -> its last line; a retried sample has several, the last one counts."""
     return {line["sample_id"]: line for line in read_lines(path)}
+
+
+def answer_ids(record: dict[str, Any], turn: int) -> list[int]:
+    """The emitted ids of a turn up to its first end-of-sequence; a forced length goes on behind it."""
+    return record["token_ids"][turn][: record["counts"][turn]["reply_tokens"]]

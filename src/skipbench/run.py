@@ -9,47 +9,77 @@ import sys
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
-from skipbench import provenance
-from skipbench.cell import Cell
-from skipbench.converse import load_model, records_of, request_for, write_divergence
-from skipbench.job import COMPLETE, INTERRUPTED, Setup, Side
-from skipbench.policies.base import UNKNOWN_DEPTH, Dense, Policy
-from skipbench.policies.replay import Replay
-from skipbench.records import BadInput, Sample
+from skipbench import device, plan, provenance
+from skipbench.converse import (
+    load_model,
+    records_of,
+    request_for,
+    write_divergence,
+    write_similarity,
+)
+from skipbench.job import COMPLETE, INTERRUPTED, Setup, Side, selected, systems
+from skipbench.policies.base import Dense, Policy
+from skipbench.policies.replay import FromCell
+from skipbench.records import (
+    BadInput,
+    Sample,
+    append_lines,
+    latest_records,
+    read_json,
+    unpack_map,
+)
 from skipbench.scoring import finish, note_floor
 
 if TYPE_CHECKING:
     from skipbench.engine.decode import Engine
     from skipbench.engine.load import Loaded
 
-_DENSE = {"_target_": "skipbench.policies.base.Dense"}
-
 
 def run(setup: Setup) -> tuple[int, Path]:
     """Do whatever is left to do of a cell and its twin. Returns exit code and the cell's directory.
 
-    Raises BadInput for anything the user can mend; what was done until then stays on disk.
+    Raises BadInput for anything the user can mend; what was done until then stays on disk, and the
+    reason stands in the cell's failed.json.
     """
-    samples = _selected(setup)
-    ours = _side(setup, samples, setup.policy, setup.skip)
-    twin = None
-    dense = replace(
-        setup,
-        names=(*setup.names[:2], "dense"),
-        method_config=_DENSE,
-        config={**setup.config, "method": _DENSE, "skip": None},
-    )
-    if setup.twin != "off" and not isinstance(setup.policy, Dense):
-        twin = _side(dense, samples, Dense(), None)
-    floor = None
-    if setup.noise_floor:  # dense against itself, in batches of another size
-        other = max(1, setup.batch_size // 2) if setup.batch_size > 1 else 2
-        again = replace(dense, batch_size=other)
-        floor = _side(again, samples, Dense(), None)
+    samples = selected(setup)
+    ours, twin, floor = systems(setup, samples)
+    if setup.dry_run:
+        plan.tell(setup, [side for side in (twin, ours, floor) if side is not None])
+        return COMPLETE, ours.cell.directory
+    try:
+        if setup.source is not None:
+            ours.policy = _with_maps(setup.policy, setup.source, samples)
+        return _run(setup, samples, ours, twin, floor), ours.cell.directory
+    except Exception as error:
+        ours.cell.note_failure(error)
+        raise
+
+
+def _with_maps(policy: Policy, source: Path, samples: list[Sample]) -> Policy:
+    """A replay with the maps of its source. Raises BadInput where that is not complete."""
+    summary = source / "summary.json"
+    if not summary.exists() or read_json(summary)["status"] != "complete":
+        raise BadInput(
+            f"there is no complete cell in {source}; run method={source.parent.name} first, or name "
+            "another with method.cell"
+        )
+    maps = {
+        record["sample_id"]: [unpack_map(packed) for packed in record["skip_map"]]
+        for record in latest_records(source / "records.jsonl").values()
+    }
+    missing = [sample.sample_id for sample in samples if sample.sample_id not in maps]
+    if missing:
+        raise BadInput(f"method.cell={str(source)!r} holds no sample {missing[0]!r}")
+    return replace(cast(FromCell, policy), maps=maps)
+
+
+def _run(
+    setup: Setup, samples: list[Sample], ours: Side, twin: Side | None, floor: Side | None
+) -> int:
     sides = [side for side in (twin, ours, floor) if side is not None]
     if setup.twin == "find" and twin is not None:
         if not twin.cell.summary_path.exists():
@@ -57,18 +87,20 @@ def run(setup: Setup) -> tuple[int, Path]:
                 f"twin=find: there is no finished dense cell at {twin.cell.directory}; use twin=run"
             )
         sides.remove(twin)
-    if setup.dry_run:
-        _tell_plan(setup, sides)
-        _tell_judge(setup, sides)
-        return COMPLETE, ours.cell.directory
     code = COMPLETE
     try:
         for side in sides:
             side.cell.open(setup.overwrite and side is ours)
+        if setup.decoding.mode == "forced_length" and twin in sides and not twin.cell.pending():
+            twin.timed_for = (
+                ours.cell
+            )  # its answers are there; its times must come from this process
         try:
             _generate(setup, samples, sides)
             if setup.divergence and twin is not None:
                 write_divergence(setup, samples, ours, twin, _ready)
+            if setup.similarity:
+                write_similarity(setup, samples, twin or ours, load_model(setup.model))
         except KeyboardInterrupt:
             code = INTERRUPTED
         for side in sides:
@@ -80,97 +112,21 @@ def run(setup: Setup) -> tuple[int, Path]:
     finally:
         for side in sides:
             side.cell.close()
-    return code, ours.cell.directory
-
-
-def _tell_plan(setup: Setup, sides: list[Side]) -> None:
-    """What a run would do, without a model: samples and the most tokens they can ask for."""
-    for side in sides:
-        pending = side.cell.pending()
-        prompts = [setup.task.prompt(s, []) for s in side.cell.samples if s.sample_id in pending]
-        limit = sum(p.max_new_tokens for p in prompts if p is not None)
-        if setup.decoding.mode == "forced_length":
-            limit = setup.decoding.forced_length * len(prompts)
-        method = side.cell.identity["method_name"]
-        print(
-            f"{method}: {len(pending)} of {len(side.cell.samples)} samples to do, at most {limit} "
-            f"new tokens in the first turn, in {side.cell.directory}"
-        )
-
-
-def _tell_judge(setup: Setup, sides: list[Side]) -> None:
-    """Calls and highest cost of the judge, before there are replies: as if all were of full length."""
-    estimate = getattr(setup.judge, "estimate_usd", None)
-    if estimate is None or setup.judge is None:
-        return
-    from skipbench.judges.grading import questions
-
-    for side in sides:
-        filler = {s.sample_id: ["word " * 256] * len(s.turns) for s in side.cell.samples}
-        asked = list(
-            questions(setup.judge_mode, side.cell.samples, filler, filler, setup.judge_rubric)
-        )
-        requests = [setup.judge.request(q, v) for q in asked for v in range(setup.judge.votes)]  # type: ignore[attr-defined]
-        print(
-            f"{side.cell.identity['method_name']}: at most {len(requests)} judge calls, at most "
-            f"{estimate(requests):.2f} USD"
-        )
-
-
-def _selected(setup: Setup) -> list[Sample]:
-    samples = setup.task.samples(setup.split)
-    if setup.limit is not None and not setup.limit >= 1:
-        raise BadInput(f"limit={setup.limit} is not a whole number of at least 1")
-    chosen = samples[: setup.limit]
-    if not chosen:
-        raise BadInput(f"split={setup.split!r} of {setup.names[0]} holds no samples")
-    if isinstance(setup.policy, Replay):
-        for sample in chosen:
-            setup.policy.donor(sample.sample_id)
-    return chosen
-
-
-def _side(setup: Setup, samples: list[Sample], policy: Policy, skip: float | None) -> Side:
-    """The cell of one system, addressed by what decides its answers."""
-    directory = provenance.model_directory(setup.model.path, setup.model.revision)
-    decides = {
-        "schema": provenance.SCHEMA,
-        "model": provenance.model_digest(directory),
-        "template": setup.model.template,
-        "task": setup.task_config,
-        "data_sha256": provenance.data_digest(samples),
-        "method": setup.method_config,
-        "skip": skip,
-        "decode": vars(setup.decoding),
-        "dtype": setup.model.dtype,
-        "device": setup.model.device.split(":")[0],
-        "attention": "sdpa",
-        "batch_size": setup.batch_size,
-    }
-    fingerprint = provenance.sha256_of(decides)[:16]
-    task, model, method = setup.names
-    knob = policy.knob(UNKNOWN_DEPTH)
-    identity = {
-        "task_name": task,
-        "model_name": model,
-        "method_name": method,
-        "model_path": str(directory),
-        "split": setup.split,
-        "decides": decides,
-        "decode": vars(setup.decoding),
-        "config": setup.config,
-        "skip_requested": skip,
-        "skip_unit": knob.unit if knob is not None else policy.unit,
-    }
-    path = setup.results_dir / task / model / method / fingerprint
-    return Side(Cell(path, samples, identity), policy, skip, setup.batch_size)
+    return code
 
 
 def _generate(setup: Setup, samples: list[Sample], sides: list[Side]) -> None:
     """Run every batch in which some side has a pending sample. The model is loaded only then."""
-    pending = [side.cell.pending() for side in sides]
+    pending = [(side.timed_for or side.cell).pending() for side in sides]
     if not any(pending):
         return
+    with device.held(setup.model.device, setup.decoding.mode == "forced_length"):
+        _generate_pending(setup, samples, sides, pending)
+
+
+def _generate_pending(
+    setup: Setup, samples: list[Sample], sides: list[Side], pending: list[set[str]]
+) -> None:
     loaded = load_model(setup.model)
     for side, left in zip(sides, pending, strict=True):
         if left:
@@ -194,7 +150,14 @@ def _generate(setup: Setup, samples: list[Sample], sides: list[Side]) -> None:
                 # the whole chunk is generated whatever is missing of it: the same batch gives the
                 # same tokens, so that an interrupted run ends like an uninterrupted one
                 records = records_of(setup, side, chunk, {"session": session, "batch": number})
-                side.cell.append([r for r in records if r.sample_id in left])
+                fresh = [r for r in records if r.sample_id in left]
+                if side.timed_for is None:
+                    side.cell.append(fresh)
+                else:
+                    append_lines(
+                        side.timed_for.twin_times,
+                        [{"times": r.times, "counts": r.counts} for r in fresh],
+                    )
                 bar.update(len(wanted))
     for side in sides:
         if side.engine is not None:
@@ -208,7 +171,8 @@ def _ready(setup: Setup, side: Side, loaded: "Loaded") -> "Engine":
     from skipbench.engine.load import half_bytes
 
     side.policy.check(loaded.num_layers)
-    if getattr(side.policy, "needs_influence", False) or side.skip is not None:
+    target = None if setup.source is not None else side.skip  # maps skip what their source did
+    if getattr(side.policy, "needs_influence", False) or target is not None:
         split = setup.task.samples("calibration")[:SAMPLES]
         calibration = Calibration(
             loaded=loaded,
@@ -221,7 +185,7 @@ def _ready(setup: Setup, side: Side, loaded: "Loaded") -> "Engine":
             cache=setup.results_dir / "calibration",
             data_sha256=provenance.data_digest(split),
         )
-        side.policy = calibrated(side.policy, side.skip, calibration)
+        side.policy = calibrated(side.policy, target, calibration)
     engine = Engine(loaded, side.policy)
     method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
     asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0

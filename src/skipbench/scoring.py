@@ -9,7 +9,15 @@ from skipbench import summary
 from skipbench.cell import Cell
 from skipbench.job import COMPLETE, NOTHING_SKIPPED, SAMPLE_FAILED, Setup
 from skipbench.metrics.agreement import agreement
-from skipbench.records import Sample, Score, append_lines, read_json, read_lines, write_json
+from skipbench.records import (
+    Sample,
+    Score,
+    answer_ids,
+    append_lines,
+    read_json,
+    read_lines,
+    write_json,
+)
 from skipbench.tasks.base import Prompt, Reply, Task
 
 if TYPE_CHECKING:
@@ -102,10 +110,8 @@ def _faithfulness(
         other = dense.get(sample_id)
         if other is None or record["error"] is not None or other["error"] is not None:
             continue
-        for turn, (ours, theirs) in enumerate(
-            zip(record["token_ids"], other["token_ids"], strict=False)
-        ):
-            measured = agreement(ours, theirs)
+        for turn in range(min(len(record["token_ids"]), len(other["token_ids"]))):
+            measured = agreement(answer_ids(record, turn), answer_ids(other, turn))
             line = forced.get((sample_id, turn))
             if line is not None:
                 measured["divergence.kl"] = sum(line["kl"]) / len(line["kl"])
@@ -122,7 +128,7 @@ def _replies(task: Task, sample: Sample, record: dict[str, Any], forced: bool) -
         prompt = task.prompt(sample, record["replies"][:turn])
         yield Reply(
             text=text,
-            token_ids=record["token_ids"][turn],
+            token_ids=answer_ids(record, turn),
             finish_reason=record["finish_reasons"][turn],
             prompt=_text_of(prompt),
             forced=forced,

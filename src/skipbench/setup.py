@@ -1,29 +1,40 @@
 """From a composed configuration to the objects of a run; everything wrong in it is said here."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from skipbench.records import BadInput, latest_records, read_json, unpack_map
+import yaml
+
+from skipbench.engine.decode import Decoding
+from skipbench.engine.load import DTYPES, ModelSpec
+from skipbench.job import Setup, directory_of
+from skipbench.paths import conf_dir
+from skipbench.policies.base import UNKNOWN_DEPTH, Dense, whole, within
+from skipbench.policies.replay import FromCell
+from skipbench.records import BadInput, read_json
 
 _TWINS = ("run", "find", "off")
+_AS_THEY_ARE = (
+    *("twin", "split", "limit", "batch_size", "overwrite", "noise_floor", "dry_run"),
+    *("divergence", "similarity"),
+)
 
 
-def setup_from(config: Any, overrides: Sequence[str]) -> Any:
+def setup_from(config: Any, choices: Mapping[str, str], overrides: Sequence[str]) -> Setup:
     """Build task, method and decoding, cheapest first; the model is only named, not loaded.
 
-    `overrides` are the words of the command line: a knob set by hand must not be calibrated away.
-    Raises BadInput naming the value and what is allowed.
+    `choices`: config group -> chosen name. `overrides`: the words of the command line, since a knob
+    set by hand must not be calibrated away. Raises BadInput naming the value and what is allowed.
     """
-    from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    choices = HydraConfig.get().runtime.choices
     plain: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
         config, resolve=True, throw_on_missing=True
     )
+    plain.pop("experiment", None)
     _check_top(plain)
     if plain["task"]["data"] == "auto":
         plain["task"]["data"] = _data_of(plain["model"]["data"], choices["task"])
@@ -31,29 +42,15 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
     task = _build(task_config, "task")
     policy = _build(method_config, "method")
     skip = _skip(plain, policy, overrides)
-    from skipbench.engine.decode import Decoding
-    from skipbench.engine.load import DTYPES, ModelSpec
-    from skipbench.job import Setup
-
-    if plain["dtype"] not in DTYPES:
-        raise BadInput(f"dtype={plain['dtype']!r} is not one of {', '.join(DTYPES)}")
     model = plain["model"]
     names = (choices["task"], model["name"] or _slug(model["path"]), choices["method"])
     results_dir = Path(plain["results_dir"]).expanduser().absolute()
-    if getattr(policy, "needs_cell", False):
-        policy, method_config = _from_cell(policy, method_config, results_dir, names)
     task_config.pop("path", None)
-    return Setup(
+    setup = Setup(
         task=task,
         policy=policy,
-        model=ModelSpec(
-            path=model["path"],
-            revision=model["revision"],
-            template=model["template"],
-            dtype=plain["dtype"],
-            device=plain["device"],
-        ),
-        decoding=_decoding(plain, Decoding),
+        model=_model(plain),
+        decoding=_decoding(plain),
         judge=_judge(plain, names[0], results_dir),
         judge_mode=_judge_mode(plain["judge"]["mode"], names[0]),
         judge_rubric=plain["judge"].get("rubric"),
@@ -63,16 +60,23 @@ def setup_from(config: Any, overrides: Sequence[str]) -> Any:
         method_config={k: v for k, v in method_config.items() if k != "skip"},
         config=plain,
         skip=skip,
-        twin=plain["twin"],
-        split=plain["split"],
-        limit=plain["limit"],
-        batch_size=plain["batch_size"],
         timeout_s=plain["sample_timeout_s"],
         results_dir=results_dir,
-        overwrite=plain["overwrite"],
-        noise_floor=plain["noise_floor"],
-        dry_run=plain["dry_run"],
-        divergence=plain["divergence"],
+        **{key: plain[key] for key in _AS_THEY_ARE},
+    )
+    return _with_source(setup) if isinstance(policy, FromCell) else setup
+
+
+def _model(plain: dict[str, Any]) -> ModelSpec:
+    if plain["dtype"] not in DTYPES:
+        raise BadInput(f"dtype={plain['dtype']!r} is not one of {', '.join(DTYPES)}")
+    model = plain["model"]
+    return ModelSpec(
+        path=model["path"],
+        revision=model["revision"],
+        template=model["template"],
+        dtype=plain["dtype"],
+        device=plain["device"],
     )
 
 
@@ -105,7 +109,7 @@ def _check_top(plain: dict[str, Any]) -> None:
         raise BadInput(f"margin={margin!r} is not a number between 0 and 1")
     if not isinstance(plain["judge"].get("ladder"), bool):
         raise BadInput(f"judge.ladder={plain['judge'].get('ladder')!r} is not true or false")
-    for key in ("overwrite", "dry_run", "noise_floor", "divergence"):
+    for key in ("overwrite", "dry_run", "noise_floor", "divergence", "similarity"):
         if not isinstance(plain[key], bool):
             raise BadInput(f"{key}={plain[key]!r} is not true or false")
 
@@ -130,14 +134,14 @@ def _build(config: dict[str, Any], group: str) -> Any:
 
 def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float | None:
     """The target ratio. A knob set by hand takes the default target away; both at once is refused."""
-    from skipbench.policies.base import UNKNOWN_DEPTH, Dense, within
-
     skip = plain["skip"]
     if isinstance(policy, Dense):
         return None
     if skip is None:
         return None
     within("skip", skip, 0.0, 1.0)
+    if isinstance(policy, FromCell):
+        return float(skip)  # the ratio that the source was asked for
     by_hand = {o.split("=", 1)[0].lstrip("+") for o in overrides if "=" in o}
     knob = policy.knob(UNKNOWN_DEPTH)
     if knob is None:
@@ -190,17 +194,15 @@ def _judge_mode(mode: str, task: str) -> str:
     return mode
 
 
-def _decoding(plain: dict[str, Any], kind: type) -> Any:
+def _decoding(plain: dict[str, Any]) -> Decoding:
     decode = plain["decode"]
     modes = ("task", "greedy", "sampled", "forced_length")
     if decode["mode"] not in modes:
         raise BadInput(f"decode.mode={decode['mode']!r} is not one of {', '.join(modes)}")
-    from skipbench.policies.base import whole, within
-
     within("decode.temperature", decode["temperature"], 0.0, 100.0)
     within("decode.top_p", decode["top_p"], 1e-6, 1.0)
     whole("decode.forced_length", decode["forced_length"], 1)
-    return kind(**decode, seed=plain["seed"])
+    return Decoding(**decode, seed=plain["seed"])
 
 
 def _slug(path: str) -> str:
@@ -208,46 +210,43 @@ def _slug(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", str(path).rstrip("/").split("/")[-1]) or "model"
 
 
-def _from_cell(
-    policy: Any, method_config: dict[str, Any], results_dir: Path, names: tuple[str, str, str]
-) -> tuple[Any, dict[str, Any]]:
-    """A replay with the maps of its source; the source's fingerprint decides its answers."""
-    source = _source_cell(results_dir, policy.cell, (*names[:2], policy.source))
-    manifest = read_json(source / "run.json")
-    records = latest_records(source / "records.jsonl").values()
-    maps = {
-        r["sample_id"]: [unpack_map(packed) for packed in r["skip_map"]]
-        for r in records
-        if r["error"] is None
-    }
-    phase = manifest["method"].get("phase", "decode")
+def _with_source(setup: Setup) -> Setup:
+    """A replay with the directory of its source; the source's fingerprint decides its answers."""
+    policy = cast(FromCell, setup.policy)
+    if policy.cell is not None:
+        source = Path(policy.cell)
+        if not (source / "summary.json").exists():
+            raise BadInput(f"method.cell={policy.cell!r} is no finished cell (no summary.json)")
+        manifest = read_json(source / "run.json")
+        phase, kv = (manifest["method"].get(k, v) for k, v in (("phase", "decode"), ("kv", "none")))
+        fingerprint = manifest["fingerprint"]
+    else:
+        original = _source(setup, policy)
+        source, phase, kv = directory_of(original), original.policy.phase, original.policy.kv
+        fingerprint = source.name
     if phase != "decode":
         raise BadInput(
-            f"method.cell={str(source)!r} skipped with phase={phase}; maps cover decode alone"
+            f"method.cell={str(source)!r} skips with phase={phase}; maps cover decode alone"
         )
-    kv = manifest["method"].get("kv", "none")
-    found = {**method_config, "cell": manifest["fingerprint"], "kv": kv}
-    return replace(policy, maps=maps, kv=kv), found
+    found = {**setup.method_config, "cell": fingerprint, "kv": kv}
+    return replace(setup, policy=replace(policy, kv=kv), method_config=found, source=source)
 
 
-def _source_cell(setup_dir: Path, cell: str | None, names: tuple[str, str, str]) -> Path:
-    """Directory of the cell that a replay takes its maps from.
-
-    Raises BadInput where `cell` is no complete cell, or none of `names` is there.
-    """
-    if cell is not None:
-        path = Path(cell)
-        if not (path / "summary.json").exists():
-            raise BadInput(f"method.cell={cell!r} is no finished cell (no summary.json)")
-        return path
-    folder = setup_dir.joinpath(*names)
-    done = [
-        path.parent
-        for path in sorted(folder.glob("*/summary.json"), key=lambda p: p.stat().st_mtime)
-        if read_json(path)["status"] == "complete"
-    ]
-    if not done:
-        raise BadInput(
-            f"method.cell=null: there is no complete cell under {folder}; run method={names[2]} first"
-        )
-    return done[-1]
+def _source(setup: Setup, policy: FromCell) -> Setup:
+    """The setup of the cell that a replay takes its maps from: method `source` as its YAML has it."""
+    path = conf_dir() / "method" / f"{policy.source}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise BadInput(f"method.source={policy.source!r} is not one of {known}")
+    config = yaml.safe_load(path.read_text())
+    original = _build(dict(config), "method.source")
+    skip = config["skip"] if setup.skip is None else setup.skip
+    plain = {**setup.config, "method": config, "skip": skip}
+    return replace(
+        setup,
+        policy=original,
+        names=(*setup.names[:2], policy.source),
+        method_config={k: v for k, v in config.items() if k != "skip"},
+        skip=_skip(plain, original, ()),
+        config=plain,
+    )

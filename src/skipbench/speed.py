@@ -1,6 +1,6 @@
 """Times of a cell, from its records: per token, per reply, and against dense."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,7 @@ def _quantiles(values: Sequence[float]) -> Json:
     return {"p50": float(np.quantile(values, 0.5)), "p90": float(np.quantile(values, 0.9))}
 
 
-def speedup(records: Mapping[str, Json], twin: Mapping[str, Json], forced: bool) -> Json:
+def speedup(records: Iterable[Json], twin: Iterable[Json], forced: bool) -> Json:
     """Dense time per token over the method's, from batches that ran in turn in one process."""
     ours, theirs = _batch_times(records), _batch_times(twin)
     shared = sorted(ours.keys() & theirs.keys())
@@ -54,10 +54,10 @@ def speedup(records: Mapping[str, Json], twin: Mapping[str, Json], forced: bool)
     return {"speedup": asdict(interval), "speedup_reason": None}
 
 
-def _batch_times(records: Mapping[str, Json]) -> dict[tuple[str, int], float]:
+def _batch_times(records: Iterable[Json]) -> dict[tuple[str, int], float]:
     """Seconds per decoded token of each (process, batch)."""
     spent: dict[tuple[str, int], list[float]] = {}
-    for record in records.values():
+    for record in records:
         for times, counts in zip(record["times"], record["counts"], strict=True):
             pair = spent.setdefault((times["session"], times["batch"]), [0.0, 0.0])
             pair[0] += times["decode_share_s"]

@@ -9,7 +9,7 @@ import numpy as np
 from skipbench.cell import Cell
 from skipbench.metrics import collapse, stats
 from skipbench.metrics.answers import OUTCOMES
-from skipbench.records import unpack_map
+from skipbench.records import answer_ids, read_lines, unpack_map
 from skipbench.speed import speed, speedup
 
 _HEADLINE = (
@@ -246,7 +246,7 @@ def _before_onset(records: Sequence[Json], maps: Sequence[np.ndarray], window: i
 
 
 def _ids(records: Sequence[Json]) -> list[list[int]]:
-    return [ids for record in records for ids in record["token_ids"]]
+    return [answer_ids(record, t) for record in records for t in range(len(record["token_ids"]))]
 
 
 def status(cell: Cell, records: Mapping[str, Json], decode: Json, prefill: Json) -> str:
@@ -293,7 +293,9 @@ def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None
         made["twin"] = twin.fingerprint
         made["paired"] = paired(values, values_of(twin_scores), cell, manifest["config"]["margin"])
         made["transitions"] = transitions(scores, twin_scores)
-        made["speed"] |= speedup(good, theirs, manifest["decode"]["mode"] == "forced_length")
+        forced = manifest["decode"]["mode"] == "forced_length"
+        dense_times = [*theirs.values(), *read_lines(cell.twin_times)]
+        made["speed"] |= speedup(good.values(), dense_times, forced)
     return made
 
 

@@ -39,6 +39,26 @@ def show_summary(directory: Path, console: Console | None = None) -> None:
         console.print(line, soft_wrap=True, highlight=False)
 
 
+def show_line(directory: Path) -> None:
+    """A cell of a sweep in one line."""
+    path = directory / "summary.json"
+    if not path.exists():
+        return
+    summary = read_json(path)
+    skip, parts = summary["skip"], []
+    for metric, label in _ROWS:
+        found = summary["metrics"].get(metric)
+        if found and found["value"] is not None and metric not in ("accuracy_llmkick",):
+            pair = summary["paired"].get(metric)
+            change = f" ({pair['difference']:+.3f})" if pair else ""
+            parts.append(f"{label.split(' (')[0]} {found['value']:.3f}{change}")
+    asked = "" if skip["requested"] is None else f" skip={skip['requested']:g}"
+    print(
+        f"{summary['task']} {summary['method']}{asked}: {summary['status']}, executed ffn "
+        f"{_ratio(skip['ffn'])} attn {_ratio(skip['attn'])}; {', '.join(parts)}; {directory}"
+    )
+
+
 def _quality(summary: dict[str, Any], twin: dict[str, Any] | None) -> Table:
     title = f"{summary['task']} · {summary['model']} · {summary['method']} · n = {summary['n']}"
     table = Table(title=title, title_justify="left")

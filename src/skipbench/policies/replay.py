@@ -21,9 +21,10 @@ _COLUMN = {Sublayer.ATTN: 0, Sublayer.FFN: 1}
 
 @dataclass(frozen=True, kw_only=True)
 class FromCell(Policy):
-    """`cell`: directory of the source cell; None: the newest complete one of `source`.
+    """`cell`: directory of the source cell; None: that of method `source` with its own values, at
+    the asked ratio `skip` if one is given, and everything else as in this run.
 
-    `maps` and `kv` are read from it before the run: sample_id -> one map for each turn.
+    `kv` is the source's. `maps` are read from it when it runs: sample_id -> one map for each turn.
     """
 
     cell: str | None = None

@@ -1,0 +1,43 @@
+"""The sweeper behind `experiment=NAME` and `-m`: plans all cells first, then hands them to a launcher."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import setup_globals
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Cells(Sweeper):
+    """Hydra's interface to `skipbench.sweep`; works with every launcher."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        from hydra.core.plugins import Plugins
+
+        setup_globals()
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from skipbench import sweep
+
+        assert self.context is not None
+        assert self.config is not None
+        assert self.launcher is not None
+        master = self.config
+        loader = self.context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
+        name, jobs = sweep.jobs_of(arguments, parser.parse_overrides)
+
+        def compose(overrides: Sequence[str]) -> DictConfig:
+            return loader.load_sweep_config(master, list(overrides))
+
+        launcher = type(self.launcher).__name__
+        planned = sweep.planned(jobs, compose, launcher)
+        sweep.carry_out(name, planned, self.launcher.launch, alone=launcher == "BasicLauncher")

@@ -1,0 +1,268 @@
+"""Many cells: from an experiment or comma lists to jobs, their order, and what became of each.
+
+Cells are addressed by content, so a sweep keeps no state of its own: any launcher, order, crash or
+requeue ends in the same folders, and re-issuing the command does what is left.
+"""
+
+import copy
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from skipbench import plan
+from skipbench.job import Setup, Side, selected, systems
+from skipbench.paths import conf_dir
+from skipbench.provenance import model_directory, sha256_of
+from skipbench.records import BadInput, read_json, write_json
+from skipbench.setup import setup_from
+
+_TOGETHER = ("JoblibLauncher", "RayLauncher")  # these put several jobs on one device at once
+_CODES = {"complete": 0, "nothing_skipped": 3, "not applicable": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One cell of a sweep. `setup` None: it is not applicable, for `reason`."""
+
+    overrides: tuple[str, ...]
+    setup: Setup | None
+    directory: Path | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What became of a sweep: the worst exit code of its cells, and where they are."""
+
+    code: int
+    results_dir: Path
+
+
+finished: Swept | None = None  # the sweep of this process, once it has ended
+
+
+def jobs_of(
+    arguments: Sequence[str], parse: Callable[[list[str]], Any]
+) -> tuple[str | None, list[tuple[str, ...]]]:
+    """Name of the experiment, if any, and the overrides of each cell.
+
+    The cells are the experiment's, times the product of the user's comma lists; what the user says
+    wins. Raises BadInput for an unknown experiment.
+    """
+    named = [a.removeprefix("experiment=") for a in arguments if a.startswith("experiment=")]
+    name = named[-1] if named and named[-1] != "null" else None
+    presets = list(_cells(name)) if name else [{}]
+    choices: list[list[tuple[str, str]]] = []
+    for override in parse([a for a in arguments if not a.startswith("experiment=")]):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([(key, override.get_value_element_as_str())])
+        elif override.is_discrete_sweep():
+            choices.append([(key, str(value)) for value in override.sweep_string_iterator()])
+        else:
+            raise BadInput(f"{override.input_line}: only lists of values can be swept")
+    jobs = [
+        tuple(f"{key}={value}" for key, value in {**preset, **dict(chosen)}.items())
+        for chosen in itertools.product(*choices)
+        for preset in presets
+    ]
+    return name, list(dict.fromkeys(jobs))
+
+
+def _cells(name: str) -> Iterator[dict[str, str]]:
+    """Overrides of an experiment's cells: `common` for all, then each entry's product of lists."""
+    path = conf_dir() / "experiment" / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise BadInput(f"experiment={name!r} is not one of {known}")
+    preset = yaml.safe_load(path.read_text())
+    for entry in preset["cells"]:
+        merged = {**preset.get("common", {}), **entry}
+        lists = [value if isinstance(value, list) else [value] for value in merged.values()]
+        for values in itertools.product(*lists):
+            yield {key: _text(value) for key, value in zip(merged, values, strict=True)}
+
+
+def _text(value: Any) -> str:
+    """A YAML value as Hydra reads it on a command line."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def planned(
+    jobs: Sequence[tuple[str, ...]], compose: Callable[[Sequence[str]], Any], launcher: str
+) -> list[Job]:
+    """Each job with its setup and address, or with the reason why it cannot be run.
+
+    A word that the configuration does not know ends the command; a combination that makes no sense
+    is told and left out.
+    """
+    made = []
+    for overrides in jobs:
+        config = compose(overrides)
+        choices = config.hydra.runtime.choices
+        plain = copy.deepcopy(config)
+        OmegaConf.set_struct(plain, False)
+        del plain["hydra"]
+        try:
+            setup = setup_from(plain, choices, overrides)
+            _check(setup, launcher)
+            directory = systems(setup, selected(setup))[0].cell.directory
+            made.append(Job(overrides=overrides, setup=setup, directory=directory))
+        except BadInput as error:
+            made.append(Job(overrides=overrides, setup=None, reason=str(error)))
+    return made
+
+
+def _check(setup: Setup, launcher: str) -> None:
+    """What can be said against a cell before a model is loaded."""
+    config = model_directory(setup.model.path, setup.model.revision) / "config.json"
+    depth = read_json(config).get("num_hidden_layers")
+    if depth is not None:
+        setup.policy.check(depth)
+    if setup.decoding.mode == "forced_length" and launcher in _TOGETHER:
+        raise BadInput(
+            "decode=forced_length compares times, which cells that share a device cannot; use the "
+            "serial launcher or one job a device"
+        )
+
+
+def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alone: bool) -> None:
+    """Launch what can be run, in stages, and say what became of every cell.
+
+    `alone`: jobs run one after another in this process. Cells that play maps of others come last;
+    dense twins first, where jobs run side by side and would wait for one of them to make it.
+    """
+    global finished
+    some = next((job.setup for job in jobs if job.setup is not None), None)
+    if some is None:
+        raise BadInput(jobs[0].reason or "the sweep has no cells")
+    if some.dry_run:
+        _tell(jobs)
+        finished = Swept(code=_worst(jobs), results_dir=some.results_dir)
+        return
+    good = [job for job in jobs if job.setup is not None]
+    stages = [
+        [] if alone else _twins(good),
+        [job.overrides for job in good if job.setup and job.setup.source is None],
+        [job.overrides for job in good if job.setup and job.setup.source is not None],
+    ]
+    try:
+        for number, stage in enumerate(stages):
+            if stage:
+                try:
+                    launch([list(o) for o in stage], initial_job_idx=1000 * number)
+                except Exception as error:  # a lost node must not take the list of the others along
+                    print(f"skipbench: launcher: {error}", file=sys.stderr)
+    finally:
+        _list(name, jobs, some.results_dir)
+        finished = Swept(code=_worst(jobs), results_dir=some.results_dir)
+
+
+def _twins(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
+    """Jobs for the dense cells that others will be paired with, each once."""
+    found: dict[Path, tuple[str, ...]] = {}
+    for job in jobs:
+        assert job.setup is not None
+        twin = systems(job.setup, selected(job.setup))[1]
+        if twin is not None and not twin.cell.summary_path.exists():
+            keep = (o for o in job.overrides if not o.startswith(("method", "skip=")))
+            found[twin.cell.directory] = (*keep, "method=dense")
+    return list(found.values())
+
+
+def status_of(job: Job) -> tuple[str, str]:
+    """Status of a job's cell and the reason, if it is not complete."""
+    if job.directory is None:
+        return "not applicable", job.reason or ""
+    failed, summary = job.directory / "failed.json", job.directory / "summary.json"
+    if failed.exists():
+        return "failed", str(read_json(failed)["reason"])
+    if not summary.exists():
+        return "not run", ""
+    found = read_json(summary)
+    errors = ", ".join(f"{n} × {reason}" for reason, n in found["errors"].items())
+    return found["status"], errors
+
+
+def _worst(jobs: Sequence[Job]) -> int:
+    if any(job.setup is not None and job.setup.dry_run for job in jobs):
+        return 2 if any(job.setup is None for job in jobs) else 0
+    return max(_CODES.get(status_of(job)[0], 1) for job in jobs)
+
+
+def _list(name: str | None, jobs: Sequence[Job], results_dir: Path) -> None:
+    """Write sweeps/NAME.json, and tell the cells that are not complete with their reasons."""
+    statuses = [status_of(job) for job in jobs]
+    cells = [
+        {
+            "overrides": list(job.overrides),
+            "directory": str(job.directory.relative_to(results_dir)) if job.directory else None,
+            "status": status,
+            "reason": reason,
+        }
+        for job, (status, reason) in zip(jobs, statuses, strict=True)
+    ]
+    (results_dir / "sweeps").mkdir(parents=True, exist_ok=True)
+    key = sha256_of([list(job.overrides) for job in jobs])[:8]
+    path = results_dir / "sweeps" / f"{name or 'sweep'}-{key}.json"
+    write_json(path, {"experiment": name, "cells": cells})
+    console = _console(stderr=True)
+    table = Table("cell", "status", "reason", title_justify="left", box=None)
+    for job, (status, reason) in zip(jobs, statuses, strict=True):
+        if status != "complete":
+            table.add_row(" ".join(job.overrides), status, reason)
+    if table.row_count:
+        console.print(table)
+    counts = ", ".join(f"{n} {status}" for status, n in Counter(s for s, _ in statuses).items())
+    again = "" if table.row_count == 0 else "; the same command does what is left"
+    console.print(f"{len(jobs)} cells: {counts}{again}")
+
+
+def _tell(jobs: Sequence[Job]) -> None:
+    """The plan of a sweep: cells, tokens, time and judge cost; a shared dense twin counts once."""
+    table = Table("cell", "samples to do", "tokens, at most", "s, at most", "judge USD", box=None)
+    seen: set[Path] = set()
+    total = [0, 0, 0.0, 0.0]
+    for job in jobs:
+        if job.setup is None:
+            table.add_row(" ".join(job.overrides), f"not applicable: {job.reason}", "", "", "")
+            continue
+        row = [0, 0, 0.0, 0.0]
+        for side in _sides(job.setup):
+            if side.cell.directory not in seen:
+                seen.add(side.cell.directory)
+                samples, tokens = plan.pending_tokens(job.setup, side)
+                seconds = plan.estimated_s(job.setup, tokens)[0]
+                cost = plan.judge_estimate(job.setup, side)[1]
+                row = [a + b for a, b in zip(row, (samples, tokens, seconds, cost), strict=True)]
+        total = [a + b for a, b in zip(total, row, strict=True)]
+        table.add_row(" ".join(job.overrides), *_cells_of(row))
+    table.add_row(f"{len(jobs)} cells", *_cells_of(total))
+    _console(stderr=False).print(table)
+
+
+def _console(stderr: bool) -> Console:
+    """As wide as needed where nobody looks at it: a log must not break its lines."""
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=None if terminal else 400)
+
+
+def _sides(setup: Setup) -> list[Side]:
+    return [side for side in systems(setup, selected(setup)) if side is not None]
+
+
+def _cells_of(row: list[float]) -> list[str]:
+    return [f"{row[0]:.0f}", f"{row[1]:.0f}", f"{row[2]:.0f}", f"{row[3]:.2f}"]
