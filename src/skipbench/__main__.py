@@ -52,8 +52,8 @@ def main() -> None:
     except Exception as error:
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)
         _codes.append(_code_of(error))
-    sweep = sys.modules.get("skipbench.sweep")
-    swept = sweep.finished if sweep is not None else None
+    sweep = sys.modules.get("skipbench.sweep")  # there if the command was a sweep
+    swept = sweep.finished.pop() if sweep is not None and sweep.finished else None
     if swept is not None:
         _codes.append(swept.code)
         print(swept.results_dir)

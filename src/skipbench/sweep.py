@@ -47,7 +47,7 @@ class Swept:
     results_dir: Path
 
 
-finished: Swept | None = None  # the sweep of this process, once it has ended
+finished: list[Swept] = []  # the sweep of this process, once it has ended
 
 
 def jobs_of(
@@ -145,13 +145,12 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
     `alone`: jobs run one after another in this process. Cells that play maps of others come last;
     dense twins first, where jobs run side by side and would wait for one of them to make it.
     """
-    global finished
     some = next((job.setup for job in jobs if job.setup is not None), None)
     if some is None:
         raise BadInput(jobs[0].reason or "the sweep has no cells")
     if some.dry_run:
         _tell(jobs)
-        finished = Swept(code=_worst(jobs), results_dir=some.results_dir)
+        finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
         return
     good = [job for job in jobs if job.setup is not None]
     stages = [
@@ -168,7 +167,7 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
                     print(f"skipbench: launcher: {error}", file=sys.stderr)
     finally:
         _list(name, jobs, some.results_dir)
-        finished = Swept(code=_worst(jobs), results_dir=some.results_dir)
+        finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
 
 
 def _twins(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
