@@ -39,10 +39,10 @@ def main() -> None:
     if "--version" in arguments:
         print(f"skipbench {__version__}")
         raise SystemExit(0)
-    sys.argv[1:] = _with_experiment(arguments)
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
         signal.signal(stop, signal.default_int_handler)
     try:
+        sys.argv[1:] = _with_experiment(arguments)
         _hydra_main()
     except KeyboardInterrupt:
         _codes.append(130)
@@ -64,9 +64,20 @@ def main() -> None:
 
 
 def _with_experiment(arguments: list[str]) -> list[str]:
-    """`+experiment=` is `experiment=`; a preset of many cells is always a sweep."""
+    """`+experiment=` is `experiment=`; a preset of many cells is always a sweep.
+
+    Raises BadInput for a name that is no experiment.
+    """
+    from skipbench.paths import conf_dir
+    from skipbench.records import BadInput
+
     given = [a[1:] if a.startswith("+experiment=") else a for a in arguments]
-    named = any(a.startswith("experiment=") and a != "experiment=null" for a in given)
+    names = [a.removeprefix("experiment=") for a in given if a.startswith("experiment=")]
+    known = sorted(path.stem for path in conf_dir().glob("experiment/*.yaml"))
+    for name in names:
+        if name not in [*known, "null"]:
+            raise BadInput(f"experiment={name!r} is not one of {', '.join(known)}")
+    named = any(name != "null" for name in names)
     asks = {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(given)
     return ["-m", *given] if named and not asks else given
 
@@ -129,7 +140,8 @@ def _run(config: Any) -> tuple[int, Path]:
 
 def _code_of(error: BaseException) -> int:
     """2 for anything that the command line or the configuration can mend."""
-    return 2 if type(error).__module__.split(".")[0] in ("hydra", "omegaconf") else 1
+    where = type(error).__module__.split(".")[0]
+    return 2 if where in ("hydra", "omegaconf") or type(error).__name__ == "BadInput" else 1
 
 
 def _one_line(error: BaseException) -> str:
@@ -141,7 +153,13 @@ def _one_line(error: BaseException) -> str:
         return f"{missing} must be given"
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     text = " ".join(lines)
-    for noise in ("Set the environment variable", "full_key:", "See https", "You may be looking"):
+    for noise in (
+        "Set the environment variable",
+        "full_key:",
+        "See https",
+        "You may be looking",
+        "Config search",
+    ):
         text = text.split(noise)[0].strip()
     if isinstance(error, OSError) and error.filename:
         text = f"{error.strerror}: {error.filename}"

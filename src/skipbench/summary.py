@@ -87,7 +87,9 @@ def _metric(by: dict[str, float | None], members: list[str], clusters: Mapping[s
         return {"value": None, "low": None, "high": None, "n": 0, "unscored": unscored}
     interval = stats.mean_interval([v for _, v in scored], [clusters[s] for s, _ in scored])
     low, high = (None if np.isinf(x) else x for x in (interval.low, interval.high))
-    if all(0.0 <= value <= 1.0 for _, value in scored):  # a share: nothing beyond 0 and 1 is possible
+    if all(
+        0.0 <= value <= 1.0 for _, value in scored
+    ):  # a share: nothing beyond 0 and 1 is possible
         low, high = (None if x is None else min(max(x, 0.0), 1.0) for x in (low, high))
     return {
         "value": interval.value,
