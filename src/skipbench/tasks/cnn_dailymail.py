@@ -7,6 +7,7 @@ from typing import Any
 from skipbench.records import BadInput, Sample
 
 _HUB, _VERSION = "abisee/cnn_dailymail", "3.0.0"
+_REVISION = "96df5e686bee6baa90b8bee7c28b81fa3fa6223d"
 _PARTS = {"train": "train", "calibration": "validation", "eval": "test"}
 _BINS = {"short": (1, 470), "medium": (471, 790), "long": (791, 10_000)}  # words of the article
 
@@ -58,7 +59,7 @@ def _load(part: str, path: str | None) -> Any:
         if local is not None:
             kind = "parquet" if str(local).endswith(".parquet") else "json"
             return load_dataset(kind, data_files=str(local), split="train")
-        return load_dataset(_HUB, _VERSION, split=part)
+        return load_dataset(_HUB, _VERSION, split=part, revision=_REVISION)
     except Exception as error:  # the libraries below raise errors of many kinds
         reason = " ".join(str(error).split())[:120]
         raise BadInput(
