@@ -11,7 +11,7 @@ ALLOWED = {
     "__init__": set(),
     "__main__": {"run", "setup", "sweep", "terminal", "paths", "records", "__init__"},
     "setup": {"job", "judges", "engine", "policies", "paths", "records"},
-    "sweep": {"job", "plan", "setup", "cell", "paths", "provenance", "records"},
+    "sweep": {"job", "plan", "setup", "paths", "provenance", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks", "provenance", "records"},
     "run": {"job", "converse", "scoring", "calibrate", "engine", "cell", "policies", "plan"}
     | {"device", "provenance", "records"},
@@ -33,7 +33,7 @@ ALLOWED = {
     "terminal": {"records"},
     "show": {"metrics", "records", "paths"},
     "ls": {"records", "paths"},
-    "report": {"report", "metrics", "provenance", "records", "paths"},
+    "report": {"report", "metrics", "provenance", "records", "paths", "__init__"},
     "provenance": {"records"},
     "records": set(),
     "paths": set(),

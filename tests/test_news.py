@@ -51,7 +51,9 @@ def test_highlights_never_stand_in_a_prompt(parquet, chat):
 def test_news_end_to_end(parquet, cli, tmp_path):
     model = random_model("llama", tmp_path / "m", max_position_embeddings=16384)
     ran = cli("model=hf", f"model.path={model}", "task=summarization", f"task.path={parquet}",
-              "task.per_length=1", "decode=forced_length", "decode.forced_length=8", "method=layerdrop", "method.blocks=2")  # fmt: skip
+              "task.per_length=1",
+              "decode=forced_length", "decode.forced_length=8", "method=layerdrop",
+              "method.blocks=2")  # fmt: skip
     assert ran.code == 0, ran.err
     cell = Path(ran.last)
     metrics = read_json(cell / "summary.json")["metrics"]

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 
 class Cells(Sweeper):
@@ -35,8 +35,12 @@ class Cells(Sweeper):
         parser = OverridesParser.create(config_loader=loader)
         name, jobs = sweep.jobs_of(arguments, parser.parse_overrides)
 
-        def compose(overrides: Sequence[str]) -> DictConfig:
-            return loader.load_sweep_config(master, list(overrides))
+        def compose(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+            config = loader.load_sweep_config(master, list(overrides))
+            choices = dict(config.hydra.runtime.choices)
+            with read_write(config), open_dict(config):
+                del config["hydra"]
+            return config, choices
 
         launcher = type(self.launcher).__name__
         planned = sweep.planned(jobs, compose, launcher)

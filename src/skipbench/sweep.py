@@ -4,7 +4,6 @@ Cells are addressed by content, so a sweep keeps no state of its own: any launch
 requeue ends in the same folders, and re-issuing the command does what is left.
 """
 
-import copy
 import itertools
 import sys
 from collections import Counter
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +23,7 @@ from skipbench.provenance import model_directory, sha256_of
 from skipbench.records import BadInput, read_json, write_json
 from skipbench.setup import setup_from
 
+Compose = Callable[[Sequence[str]], tuple[Any, dict[str, str]]]  # words -> config, chosen names
 _TOGETHER = ("JoblibLauncher", "RayLauncher")  # these put several jobs on one device at once
 _CODES = {"complete": 0, "nothing_skipped": 3, "not applicable": 2}
 
@@ -97,9 +96,7 @@ def _text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def planned(
-    jobs: Sequence[tuple[str, ...]], compose: Callable[[Sequence[str]], Any], launcher: str
-) -> list[Job]:
+def planned(jobs: Sequence[tuple[str, ...]], compose: Compose, launcher: str) -> list[Job]:
     """Each job with its setup and address, or with the reason why it cannot be run.
 
     A word that the configuration does not know ends the command; a combination that makes no sense
@@ -107,13 +104,9 @@ def planned(
     """
     made = []
     for overrides in jobs:
-        config = compose(overrides)
-        choices = config.hydra.runtime.choices
-        plain = copy.deepcopy(config)
-        OmegaConf.set_struct(plain, False)
-        del plain["hydra"]
+        config, choices = compose(overrides)
         try:
-            setup = setup_from(plain, choices, overrides)
+            setup = setup_from(config, choices, overrides)
             _check(setup, launcher)
             directory = systems(setup, selected(setup))[0].cell.directory
             made.append(Job(overrides=overrides, setup=setup, directory=directory))
