@@ -12,9 +12,11 @@ ALLOWED = {
     "__main__": {"run", "setup", "terminal", "paths", "records", "__init__"},
     "setup": {"job", "judges", "engine", "policies", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks"},
-    "run": {"job", "judges", "converse", "scoring", "calibrate", "engine", "cell", "policies"}
+    "run": {"job", "judges", "converse", "scoring", "engine", "cell", "policies"}
     | {"provenance", "records"},
-    "converse": {"job", "engine", "provenance", "records"},
+    "audit": {"audit", "run", "job", "converse", "calibrate", "engine", "policies", "tasks"}
+    | {"summary", "metrics", "provenance", "records", "paths"},
+    "converse": {"job", "calibrate", "engine", "policies", "provenance", "records"},
     "scoring": {"job", "judges", "cell", "summary", "metrics", "tasks", "records"},
     "calibrate": {"engine", "policies", "provenance", "records"},
     "engine": {"engine", "policies", "provenance", "records"},
@@ -35,7 +37,7 @@ ALLOWED = {
     "paths": set(),
     "world": {"world"},
 }
-TORCH = {"engine", "policies", "calibrate"}
+TORCH = {"engine", "policies", "calibrate", "audit"}
 
 
 def imports(path: Path) -> set[str]:
@@ -72,13 +74,14 @@ def test_imports(path):
         assert top[0] not in ("hydra", "omegaconf") or part in ("__main__", "setup")
 
 
-def test_help_needs_no_torch():
+@pytest.mark.parametrize("module", ["skipbench", "skipbench.audit"])
+def test_help_needs_no_torch(module):
     import subprocess
     import sys
 
     code = (
-        "import sys; sys.argv = ['skipbench', '--version']\n"
-        "try:\n    from skipbench.__main__ import main; main()\n"
+        "import sys; sys.argv = ['skipbench', '--help']\n"
+        f"try:\n    from {module}.__main__ import main; main()\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules and 'hydra' not in sys.modules"
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from skipbench import provenance
 from skipbench.cell import Cell
-from skipbench.converse import load_model, records_of, request_for, write_divergence
+from skipbench.converse import load_model, prepared, records_of, request_for, write_divergence
 from skipbench.job import COMPLETE, INTERRUPTED, Setup, Side
 from skipbench.policies.base import UNKNOWN_DEPTH, Dense, Policy
 from skipbench.policies.replay import Replay
@@ -203,25 +203,10 @@ def _generate(setup: Setup, samples: list[Sample], sides: list[Side]) -> None:
 
 def _ready(setup: Setup, side: Side, loaded: "Loaded") -> "Engine":
     """The side's engine, calibrated; what calibration found goes into the manifest."""
-    from skipbench.calibrate import SAMPLES, Calibration, calibrated
     from skipbench.engine.decode import Engine
     from skipbench.engine.load import half_bytes
 
-    side.policy.check(loaded.num_layers)
-    if getattr(side.policy, "needs_influence", False) or side.skip is not None:
-        split = setup.task.samples("calibration")[:SAMPLES]
-        calibration = Calibration(
-            loaded=loaded,
-            requests=[
-                request
-                for s in split
-                if (request := request_for(loaded, setup, s, 0, [])) is not None
-            ],
-            decoding=setup.decoding,
-            cache=setup.results_dir / "calibration",
-            data_sha256=provenance.data_digest(split),
-        )
-        side.policy = calibrated(side.policy, side.skip, calibration)
+    side.policy = prepared(setup, side.policy, side.skip, loaded)
     engine = Engine(loaded, side.policy)
     method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
     asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0
