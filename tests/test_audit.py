@@ -8,7 +8,8 @@ import pytest
 
 from skipbench.audit import measure
 from skipbench.audit.__main__ import main
-from skipbench.audit.contract import Bench, contract
+from skipbench.audit.checks import Bench
+from skipbench.audit.contract import contract
 from skipbench.audit.page import page
 from skipbench.audit.source import audited
 from skipbench.audit.watched import one_pass

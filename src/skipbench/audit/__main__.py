@@ -49,12 +49,13 @@ def _audit(options: Any) -> int:
     from skipbench.audit.measure import Wanted, bench_of, measured, setup_of
     from skipbench.audit.page import page, short
     from skipbench.audit.source import audited
-    from skipbench.provenance import versions
+    from skipbench.provenance import sha256_of, versions
     from skipbench.records import write_json
 
     source = audited(options.policy, options.class_name, options.set)
     results = Path(os.environ.get("SKIPBENCH_RESULTS", "results"))
-    out = options.out or results / "audit" / f"{source.name}-{source.digest}"
+    asked = [source.digest, options.model, str(options.data), options.skip]
+    out = options.out or results / "audit" / f"{source.name}-{sha256_of(asked)[:12]}"
     wanted = Wanted(
         model=options.model, data=options.data, skip=options.skip, limit=options.limit, out=out
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from skipbench.audit.contract import Bench
+from skipbench.audit.checks import Bench
 from skipbench.audit.source import Audited
 from skipbench.converse import load_model, prepared, request_for
 from skipbench.engine.decode import Decoding
@@ -21,6 +21,7 @@ from skipbench.metrics import stats
 from skipbench.paths import conf_dir, tiny_dir
 from skipbench.policies.base import UNKNOWN_DEPTH, Policy, within
 from skipbench.policies.replay import Replay, StaticMatched
+from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, latest_records, read_json, read_lines, unpack_map
 from skipbench.run import run
 from skipbench.summary import values_of
@@ -127,8 +128,11 @@ def measured(setup: Setup) -> Json:
         return found
     reason = _no_controls(setup.policy, summary)
     found["controls"] = {"reason": reason} if reason else _controls(setup, own)
+    # a folder of its own for each policy: dense must run again, in turns with it
+    key = sha256_of([setup.method_config, setup.skip, setup.limit])[:8]
     timed = replace(
         setup,
+        results_dir=setup.results_dir / "timed" / key,
         decoding=Decoding(mode="forced_length", forced_length=FORCED),
         batch_size=1,
         limit=min(setup.limit or TIMED, TIMED),
