@@ -32,6 +32,7 @@ ALLOWED = {
     "show": {"metrics", "records", "paths"},
     "ls": {"records", "paths"},
     "report": {"report", "metrics", "provenance", "records", "paths"},
+    "export": {"export", "report", "metrics", "records"},
     "provenance": {"records"},
     "records": set(),
     "paths": set(),
@@ -74,7 +75,7 @@ def test_imports(path):
         assert top[0] not in ("hydra", "omegaconf") or part in ("__main__", "setup")
 
 
-@pytest.mark.parametrize("module", ["skipbench", "skipbench.audit"])
+@pytest.mark.parametrize("module", ["skipbench", "skipbench.audit", "skipbench.export"])
 def test_help_needs_no_torch(module):
     import subprocess
     import sys
