@@ -13,11 +13,13 @@ ALLOWED = {
     "setup": {"job", "judges", "engine", "policies", "paths", "records"},
     "sweep": {"job", "plan", "setup", "paths", "provenance", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks", "provenance", "records"},
-    "run": {"job", "converse", "scoring", "calibrate", "engine", "cell", "policies", "plan"}
+    "run": {"job", "converse", "scoring", "engine", "policies", "plan"}
     | {"device", "provenance", "records"},
+    "audit": {"audit", "run", "job", "converse", "calibrate", "engine", "policies", "tasks"}
+    | {"summary", "metrics", "provenance", "records", "paths"},
     "plan": {"job", "judges", "records"},
     "device": set(),
-    "converse": {"job", "engine", "provenance", "records"},
+    "converse": {"job", "calibrate", "engine", "policies", "provenance", "records"},
     "scoring": {"job", "judges", "cell", "summary", "metrics", "tasks", "records"},
     "calibrate": {"engine", "policies", "provenance", "records"},
     "engine": {"engine", "policies", "provenance", "records"},
@@ -34,12 +36,13 @@ ALLOWED = {
     "show": {"metrics", "records", "paths"},
     "ls": {"records", "paths"},
     "report": {"report", "metrics", "provenance", "records", "paths", "__init__"},
+    "export": {"export", "report", "metrics", "records"},
     "provenance": {"records"},
     "records": set(),
     "paths": set(),
     "world": {"world"},
 }
-TORCH = {"engine", "policies", "calibrate"}
+TORCH = {"engine", "policies", "calibrate", "audit"}
 
 
 def imports(path: Path) -> set[str]:
@@ -76,13 +79,14 @@ def test_imports(path):
         assert top[0] not in ("hydra", "omegaconf") or part in ("__main__", "setup")
 
 
-def test_help_needs_no_torch():
+@pytest.mark.parametrize("module", ["skipbench", "skipbench.audit", "skipbench.export"])
+def test_help_needs_no_torch(module):
     import subprocess
     import sys
 
     code = (
-        "import sys; sys.argv = ['skipbench', '--version']\n"
-        "try:\n    from skipbench.__main__ import main; main()\n"
+        "import sys; sys.argv = ['skipbench', '--help']\n"
+        f"try:\n    from {module}.__main__ import main; main()\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules and 'hydra' not in sys.modules"
     )

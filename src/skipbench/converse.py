@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from skipbench import provenance
 from skipbench.job import Setup, Side
+from skipbench.policies.base import Policy
 from skipbench.records import Record, Sample, append_lines, read_lines, repair, write_json
 
 if TYPE_CHECKING:
@@ -47,6 +48,28 @@ def request_for(
         max_new_tokens=limit,
         temperature=prompt.temperature,
     )
+
+
+def prepared(setup: Setup, policy: Policy, skip: float | None, loaded: "Loaded") -> Policy:
+    """The policy, with what it needs measured on the calibration split and its knob set for `skip`.
+
+    Raises BadInput where it does not fit the model, or the ratio cannot be reached.
+    """
+    from skipbench.calibrate import SAMPLES, Calibration, calibrated
+
+    policy.check(loaded.num_layers)
+    if not getattr(policy, "needs_influence", False) and skip is None:
+        return policy
+    split = setup.task.samples("calibration")[:SAMPLES]
+    asked = [request_for(loaded, setup, sample, 0, []) for sample in split]
+    calibration = Calibration(
+        loaded=loaded,
+        requests=[request for request in asked if request is not None],
+        decoding=setup.decoding,
+        cache=setup.results_dir / "calibration",
+        data_sha256=provenance.data_digest(split),
+    )
+    return calibrated(policy, skip, calibration)
 
 
 def records_of(

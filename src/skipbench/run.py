@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
-from skipbench import device, plan, provenance
+from skipbench import device, plan
 from skipbench.converse import (
     load_model,
+    prepared,
     records_of,
     request_for,
     write_divergence,
@@ -166,26 +167,11 @@ def _generate_pending(
 
 def _ready(setup: Setup, side: Side, loaded: "Loaded") -> "Engine":
     """The side's engine, calibrated; what calibration found goes into the manifest."""
-    from skipbench.calibrate import SAMPLES, Calibration, calibrated
     from skipbench.engine.decode import Engine
     from skipbench.engine.load import half_bytes
 
-    side.policy.check(loaded.num_layers)
     target = None if setup.source is not None else side.skip  # maps skip what their source did
-    if getattr(side.policy, "needs_influence", False) or target is not None:
-        split = setup.task.samples("calibration")[:SAMPLES]
-        calibration = Calibration(
-            loaded=loaded,
-            requests=[
-                request
-                for s in split
-                if (request := request_for(loaded, setup, s, 0, [])) is not None
-            ],
-            decoding=setup.decoding,
-            cache=setup.results_dir / "calibration",
-            data_sha256=provenance.data_digest(split),
-        )
-        side.policy = calibrated(side.policy, target, calibration)
+    side.policy = prepared(setup, side.policy, target, loaded)
     engine = Engine(loaded, side.policy)
     method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
     asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0
