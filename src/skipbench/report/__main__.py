@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from skipbench import __version__
+from skipbench.provenance import versions
 from skipbench.records import BadInput
 
 
@@ -18,7 +18,8 @@ def main() -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--out", type=Path, help="folder for the report; made if it is not there")
     wanted.add_argument("--pack", type=Path, metavar="REF", help="folder for a small copy")
-    parser.add_argument("--version", action="version", version=f"skipbench {__version__}")
+    version = f"skipbench {versions()['skipbench']}"
+    parser.add_argument("--version", action="version", version=version)
     options = parser.parse_args()
     os.environ["SOURCE_DATE_EPOCH"] = "0"  # nothing that is written tells when
     from skipbench.report.build import build  # pandas and matplotlib take a second

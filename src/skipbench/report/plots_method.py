@@ -11,7 +11,7 @@ from skipbench.report.cells import CellData
 from skipbench.report.details import graded_metrics
 from skipbench.report.drawing import Absent, Drawn, Records, Source
 from skipbench.report.groups import asked_of, failed, fingerprint, name_of, value_of
-from skipbench.report.plots_quality import metric_label, scale
+from skipbench.report.plots_quality import bars, metric_label, scale
 from skipbench.report.style import COLOURS, brief, figure, legend_below
 from skipbench.report.text import percent, shown
 
@@ -91,6 +91,7 @@ def cache_rules(source: Source) -> Iterator[Drawn]:
         )
         axes.set_ylabel(metric_label(metric))
         axes.set_xlabel("exit rule, and what was asked")
+        axes.set_xlim(-0.5, len(places) - 0.5)
         legend_below(made, axes, 4)
     yield Drawn("", caption(source.group, "Early exit by exit rule and cache"), made, records)
 
@@ -118,13 +119,11 @@ def _marks(
     for cell in cells:
         found, place = cell.summary["metrics"][metric], _place(cell, source)
         value = found["value"] * factor
-        ends = (found["low"], found["high"])
-        bars = [abs(factor * end - value) if end is not None else 0.0 for end in ends]
         x = places.index(place) + (shift - (rules - 1) / 2) * 0.6 / rules
         axes.errorbar(
             [x],
             [value],
-            np.array(bars)[:, None],
+            factor * bars(found["value"], found["low"], found["high"]),
             ls="",
             marker="osD^"[shift % 4],
             color=COLOURS[shift % len(COLOURS)],

@@ -8,7 +8,7 @@ from skipbench.report.cells import CellData
 from skipbench.report.drawing import Absent, Drawn, Records
 from skipbench.report.groups import executed, fingerprint
 from skipbench.report.paper import Json, matched, ours_of, paper, told
-from skipbench.report.plots_quality import scale
+from skipbench.report.plots_quality import bars, scale
 from skipbench.report.style import figure, legend_below, look
 
 
@@ -63,9 +63,8 @@ def _ours(axes: Axes, line: Json, skips: Sequence[float], cells: Sequence[CellDa
         place = {"skip": executed(cell, "ffn"), "fingerprint": fingerprint(cell)}
         records.append({**head, **place, **told_of})
         factor, value = _factor(metric), measured["value"]
-        ends = [value if end is None else end for end in (measured["low"], measured["high"])]
-        bars = [[factor * (value - ends[0])], [factor * (ends[1] - value)]]
+        lengths = factor * bars(value, measured["low"], measured["high"])
         x = 100 * (executed(cell, "ffn") or 0.0)
         style = {**look(cell.summary["method"]), "ls": ""}
-        axes.errorbar([x], [factor * value], bars, elinewidth=0.5, **style)
+        axes.errorbar([x], [factor * value], lengths, elinewidth=0.5, **style)
     return records

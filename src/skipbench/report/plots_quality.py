@@ -83,11 +83,11 @@ def _line(
     if not records:
         return []
     factor = scale(metric)
-    values = np.array([r["value"] for r in records]) * factor
+    values, lows, highs = ([r[k] for r in records] for k in ("value", "low", "high"))
     axes.errorbar(
         [100 * r["skipped"] for r in records],
-        values,
-        _bars(records, values, factor),
+        factor * np.asarray(values, float),
+        factor * bars(values, lows, highs),
         elinewidth=0.5,
         label=brief(cells[0].label),
         **style,
@@ -95,10 +95,11 @@ def _line(
     return records
 
 
-def _bars(records: Records, values: np.ndarray, factor: float) -> np.ndarray:
-    """Lengths of error bars [2, points]; none where there is no interval."""
-    ends = np.array([[r["low"], r["high"]] for r in records], dtype=float).T * factor
-    return np.clip(np.nan_to_num(np.abs(ends - values)), 0, None)
+def bars(value: Any, low: Any, high: Any) -> np.ndarray:
+    """Lengths of error bars [2, points] around values; none where there is no interval."""
+    middle = np.atleast_1d(np.asarray(value, float))
+    ends = [np.atleast_1d(np.asarray(end, float)) for end in (low, high)]
+    return np.clip(np.nan_to_num(np.stack([middle - ends[0], ends[1] - middle])), 0, None)
 
 
 def pareto(source: Source) -> Iterator[Drawn]:
@@ -115,26 +116,38 @@ def pareto(source: Source) -> Iterator[Drawn]:
         axes.plot([1], [0], "k+", ms=6, label="dense")
         for point in source.points:
             _point(axes, point, scale(metric), styles[point.cell.label])
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -0.01 * scale(metric)), max(high, 0.01 * scale(metric)))
         axes.set_xlabel("speed-up over dense, measured")
         unit = "" if graded(metric) else ", points"
         axes.set_ylabel(f"{HEADLINE.get(metric, metric)} − dense{unit}")
         legend_below(made, axes, 2)
     left = "; ".join(f"{label} ({reason})" for label, reason in source.without)
-    legend = "Ellipses: 95 % of the joint bootstrap." + (f" Without speed: {left}." if left else "")
+    legend = "Bars and ellipses: 95 % of the joint bootstrap." + (
+        f" Without speed: {left}." if left else ""
+    )
     what = caption(source.group, "Quality and speed", legend)
     yield Drawn("", what, made, [_point_record(p, metric) for p in source.points])
 
 
 def _point(axes: Axes, point: Point, factor: float, style: dict[str, Any]) -> None:
-    mark = {**style, "ls": ""}
-    axes.plot([point.speed], [factor * point.quality], label=brief(point.cell.label), **mark)
+    record, y = _point_record(point, ""), factor * point.quality
+    axes.errorbar(
+        [point.speed],
+        [y],
+        bars(point.quality, record["difference_low"], record["difference_high"]) * factor,
+        bars(point.speed, record["speedup_low"], record["speedup_high"]),
+        elinewidth=0.5,
+        label=brief(point.cell.label),
+        **{**style, "ls": ""},
+    )
     spread = np.cov(np.stack([point.speeds, factor * point.qualities]))
     values, vectors = np.linalg.eigh(spread)
     width, height = 2 * np.sqrt(np.clip(values, 0, None) * 5.991)  # chi-square, 2 degrees, 95 %
     angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
     axes.add_patch(
         Ellipse(
-            (point.speed, factor * point.quality),
+            (point.speed, y),
             width,
             height,
             angle=angle,
@@ -173,10 +186,16 @@ def speed(source: Source) -> Iterator[Drawn]:
         for cell in cells:
             records.append(_speed_record(cell))
             low, value, high = (records[-1][k] for k in ("low", "speedup", "high"))
-            bars = [[value - low], [high - value]]
             x = records[-1]["allowed_batch"]
             style = {**styles[cell.label], "ls": ""}
-            axes.errorbar([x], [value], bars, elinewidth=0.5, label=brief(cell.label), **style)
+            axes.errorbar(
+                [x],
+                [value],
+                bars(value, low, high),
+                elinewidth=0.5,
+                label=brief(cell.label),
+                **style,
+            )
         ends = [r[k] for r in records for k in ("speedup", "allowed_batch")]
         line = [min([1.0, *ends]), max([1.0, *ends])]
         axes.plot(line, line, color="0.6", lw=0.6, label="as allowed")

@@ -16,7 +16,7 @@ from skipbench.report.drawing import Absent, Drawn, Records, Source
 from skipbench.report.groups import executed, failed, fingerprint, name_of
 from skipbench.report.paper import similarity_curves, told
 from skipbench.report.scan import Scan
-from skipbench.report.style import COLOURS, LINES, brief, figure, height_of, legend_below, looks
+from skipbench.report.style import COLOURS, LINES, brief, figure, height_of, legend_below, look
 
 _HALVES = ("attn", "ffn")
 _SIDES = ("wrong", "right")
@@ -162,12 +162,13 @@ def onsets(source: Source) -> Iterator[Drawn]:
     if not looping:
         raise Absent("no reply of any cell loops")
     records: Records = []
-    styles = looks(looping)
     with figure(2.0 + height_of(len(looping), 2)) as made:
         axes = made.subplots()
-        for cell in looping:
+        for place, cell in enumerate(looping):
+            method = cell.summary["method"]
+            variant = sum(c.summary["method"] == method for c in looping[:place])
             scan = source.reads[cell.directory].scan
-            records += _onset(axes, cell, scan, styles[cell.label], source.group.cells)
+            records += _onset(axes, cell, scan, look(method, variant), source.group.cells)
         axes.set(xlabel="token at which the loop sets in", ylabel="replies in a loop, %")
         axes.set_xscale("symlog", linthresh=10)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
