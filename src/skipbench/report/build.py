@@ -15,6 +15,7 @@ from skipbench.report.files import write_text
 from skipbench.report.frame import read_scores, write_frame
 from skipbench.report.groups import Group, Read, groups_of
 from skipbench.report.numbers import macros
+from skipbench.report.page import write_page
 from skipbench.report.pareto import points_of
 from skipbench.report.scan import scan_of
 from skipbench.report.speeds import speed_table
@@ -54,7 +55,8 @@ def build(results: Path, out: Path) -> None:
         index += draw_all(source, out, provenance)
     index += _beside_paper(groups, out, provenance)
     write_text(out / "numbers.tex", macros(main, provenance))
-    # the page: write_page(cells, out, out, provenance) goes here
+    write_page(cells, out, out, provenance)
+    index.append({"file": "report.html", "what": "all cells and samples", "provenance": provenance})
     write_text(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
 
 

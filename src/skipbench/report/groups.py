@@ -1,7 +1,7 @@
 """What stands in one table: cells of one task, part and model; and the same within an experiment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """`cells` in the order of the results folder, dense first. `experiment` None: all there is."""
+    """`cells` in the order of the results folder, dense first. `whole`: all there are of a key."""
 
     slug: str
     title: str
     cells: tuple[CellData, ...]
     experiment: str | None
+    whole: bool = True
 
     @property
     def dense(self) -> list[CellData]:
@@ -66,7 +67,7 @@ def primary_of(cells: Sequence[CellData]) -> str:
 
 
 def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
-    """One group for each (task, part, model), then those of each experiment.
+    """One group for each (task, part, model), then those of each experiment that are less than it.
 
     A table of an experiment holds what it is compared with as well: its dense twins, and the
     matched controls of the same task where they were run outside of it.
@@ -80,12 +81,16 @@ def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
         )
         for key, members in _by_key(cells).items()
     ]
+    keys = list(_by_key(cells).items())
     for name, directories in experiments_of(results).items():
         inside = {directory.resolve() for directory in directories}
-        for key, members in _by_key(cells).items():
+        for place, (key, members) in enumerate(keys):
             chosen = [cell for cell in members if cell.directory.resolve() in inside]
-            if chosen:
-                made.append(_experiment(name, key, chosen, members))
+            group = _experiment(name, key, chosen, members) if chosen else None
+            if group is not None and len(group.cells) == len(members):
+                made[place] = replace(made[place], experiment=name)  # not the same tables twice
+            elif group is not None:
+                made.append(group)
     return made
 
 
@@ -117,6 +122,7 @@ def _experiment(
         title=f"{name}: {members[0].title}, {key[2]}",
         cells=tuple(cells),
         experiment=name,
+        whole=False,
     )
 
 

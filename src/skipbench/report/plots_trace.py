@@ -89,7 +89,7 @@ def _count(value: float, blocks: int) -> int:
 
 def maps(source: Source) -> Iterator[Drawn]:
     """For each method that adapts: share of replies that skipped, by step and block, right and wrong."""
-    if source.group.experiment:
+    if not source.group.whole:
         raise Absent("the maps of a cell are drawn once, with all cells of its task")
     adaptive = [c for c in source.group.skipping if failed(c) is None and _adapts(c)]
     shown = [c for c in adaptive if source.reads[c.directory].scan.reached.any()]
