@@ -26,17 +26,17 @@ def write_many(root: Path, n: int) -> Path:
     for directory, made in ((dense, Made(method="dense", wrong=(0,))), (None, method)):
         place = directory or write_cell(root, made, twin=dense)
         for name, lines_of in (
-            ("samples", lambda i, _: [{"sample_id": f"q/{i}", "cluster": f"entity {i}"}]),
+            ("samples", lambda i, _: [{"sample_id": f"q/{i}", "cluster": f"about q/{i}"}]),
             ("records", lambda i, made: [record_of(i, made)]),
             ("scores", scores_of),
         ):
             kinds = [
-                "".join(json.dumps(line) + "\n" for line in lines_of(i, made)) for i in range(24)
+                "".join(json.dumps(line) + "\n" for line in lines_of(i, made)).split(f"q/{i}")
+                for i in range(24)
             ]
             with (place / f"{name}.jsonl").open("w") as file:
                 for i in range(n // 2):
-                    kind = kinds[i % 24].replace(f'"q/{i % 24}"', f'"q/{i}"')
-                    file.write(kind.replace(f'"entity {i % 24}"', f'"entity {i // 2}"'))
+                    file.write(f"q/{i}".join(kinds[i % 24]))
     return root
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def _scan(cell: CellData, scored: Values) -> Scan:
     scan = _empty(cell.manifest.get("num_layers") or 0)
     spent: dict[str, list[float]] = {}
     for records in _pieces(cell):
-        right = np.isin(hashes([r["sample_id"] for r in records]), scored.right)
+        right = _among(hashes([r["sample_id"] for r in records]), scored.right)
         for record, side in zip(records, right.astype(int).tolist(), strict=True):
             try:
                 _add(scan, spent, record, side)
@@ -87,6 +88,13 @@ def _scan(cell: CellData, scored: Values) -> Scan:
                 raise BadInput(f"{where}: {type(error).__name__}: {error}") from None
     scan.batches = {key: s / steps for key, (s, steps) in sorted(spent.items()) if steps and s}
     return scan
+
+
+def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which keys are known; `known` is sorted, and large."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
 
 
 def _pieces(cell: CellData) -> Iterator[list[Json]]:
@@ -158,7 +166,7 @@ def unpack(packed: Json) -> NDArray[np.uint8]:
     """A skip map [steps, blocks, 2], 1 = skipped; what records.pack_map wrote."""
     shape = tuple(packed["shape"])
     octets = np.frombuffer(base64.b64decode(packed["bits"]), np.uint8)
-    return np.unpackbits(octets, count=int(np.prod(shape))).reshape(shape)
+    return np.unpackbits(octets, count=math.prod(shape)).reshape(shape)
 
 
 def onset_of(ids: list[int]) -> int | None:

@@ -73,6 +73,9 @@ def save(made: Figure, out: Path, name: str) -> list[str]:
         "pdf": {"CreationDate": None, "ModDate": None, "Creator": "skipbench", "Producer": None},
         "png": {"Software": None},
     }
+    with matplotlib.rc_context(_STYLE):
+        made.draw_without_rendering()
+    made.set_layout_engine("none")  # laid out once, for both files
     for suffix, told in metadata.items():
         with matplotlib.rc_context(_STYLE), whole(out / f"{name}.{suffix}") as new:
             made.savefig(new, format=suffix, metadata=told)
