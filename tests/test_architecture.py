@@ -16,11 +16,12 @@ ALLOWED = {
     | {"provenance", "records"},
     "audit": {"audit", "run", "job", "converse", "calibrate", "engine", "policies", "tasks"}
     | {"summary", "metrics", "provenance", "records", "paths"},
+    "lm_eval_model": {"engine", "policies", "records", "paths"},
     "converse": {"job", "calibrate", "engine", "policies", "provenance", "records"},
     "scoring": {"job", "judges", "cell", "summary", "metrics", "tasks", "records"},
     "calibrate": {"engine", "policies", "provenance", "records"},
     "engine": {"engine", "policies", "provenance", "records"},
-    "policies": {"policies", "records"},
+    "policies": {"policies", "records", "paths"},
     "tasks": {"tasks", "world", "metrics", "records"},
     "metrics": {"metrics", "records"},
     "judges": {"judges", "metrics", "provenance", "records"},
