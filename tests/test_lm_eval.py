@@ -182,3 +182,24 @@ def test_settings_that_the_engine_has_not_are_refused():
     one, two = (model(seed=seed).generate_until(asked) for seed in (1, 2))
     assert one != two
     assert one[0] != one[1]  # each request has noise of its own
+
+
+def test_the_command_line_of_the_harness(tasks, monkeypatch, capsys):
+    from skipbench.lm_eval_model import main
+
+    def run(arguments: str, wanted: int) -> str:
+        words = ["lm_eval", "--model", "skipbench", "--tasks", "local_choose", "--device", "cpu"]
+        words += ["--include_path", str(tasks.include_path), "--model_args", arguments]
+        monkeypatch.setattr("sys.argv", words)
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        assert code == wanted
+        captured = capsys.readouterr()
+        return captured.out + captured.err
+
+    assert "|local_choose|" in run("method=ffnskip,threshold=0.9", 0)
+    assert "skipped nothing" in run("method=ffnskip,threshold=1.0", 3)
+    assert "method='nope'" in run("method=nope", 2)

@@ -1,6 +1,6 @@
 """A skipping model for lm-evaluation-harness: its tasks through our engine's decode path.
 
-`python -m skipbench.lm_eval_model run --model skipbench --model_args method=ffnskip,… --tasks …` is the
+`python -m skipbench.lm_eval_model --model skipbench --model_args method=ffnskip,… --tasks …` is the
 harness's own command line with this model registered; in Python: `lm_eval.simple_evaluate(
 model=SkipbenchLM(...), tasks=[...])`. Needs the extra `skipbench[lm-eval]`.
 """
@@ -234,7 +234,16 @@ class SkipbenchLM(TemplateLM):
             )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The harness's command line; exit code 2 for bad input, 3 where nothing was skipped."""
     from lm_eval.__main__ import cli_evaluate  # type: ignore[import-not-found]
 
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except (BadInput, NothingSkipped) as error:
+        print(f"skipbench.lm_eval_model: {error}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, BadInput) else 3) from None
+
+
+if __name__ == "__main__":
+    main()
