@@ -64,7 +64,7 @@ class Engine:
         the batch takes longer than `timeout_s` for each of its samples.
         """
         limits = [_limit(request, decoding) for request in requests]
-        self._check(requests, limits)
+        self.check(requests, limits)
         batch = _Batch(self.loaded, self.policy, requests, limits, decoding)
         deadline = None if timeout_s is None else time.perf_counter() + timeout_s * len(requests)
         batch.prefill()
@@ -74,7 +74,8 @@ class Engine:
             batch.decode()
         return [generation for generation in batch.done if generation is not None]
 
-    def _check(self, requests: Sequence[Request], limits: list[int]) -> None:
+    def check(self, requests: Sequence[Request], limits: list[int]) -> None:
+        """Raises BadInput for an empty prompt, and one that does not fit the model's positions."""
         positions = self.loaded.model.config.max_position_embeddings
         for request, limit in zip(requests, limits, strict=True):
             if not request.prompt_ids:
@@ -240,7 +241,7 @@ class _Batch:
             self.tokens[i].append(token)
             if self.seen is not None:
                 self.seen[row, token] = True
-            stop = self.decoding.mode != "forced_length" and token in self.loaded.eos_ids
+            stop = self._stops(i, token)
             if stop or len(self.tokens[i]) >= self.limits[i]:
                 self.done[i] = self._finish(i, "stop" if stop else "length")
             else:
@@ -251,6 +252,9 @@ class _Batch:
                 rows = torch.tensor(stay, device=self.device)
                 self.forward.keep(rows)
                 self.seen = None if self.seen is None else self.seen[rows]
+
+    def _stops(self, i: int, token: int) -> bool:
+        return self.decoding.mode != "forced_length" and token in self.loaded.eos_ids
 
     def _finish(self, i: int, reason: FinishReason) -> Generation:
         elapsed = time.perf_counter() - self.decode_started if self.step else 0.0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skipbench.engine.decode import Decoding, Engine, Request, _Batch
+from skipbench.records import Generation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,8 @@ class _Forced(_Batch):
         self, engine: Engine, requests: Sequence[Request], targets: Sequence[Sequence[int]]
     ) -> None:
         limits = [len(target) for target in targets]
-        forced = Decoding(mode="forced_length", forced_length=max(limits))
-        super().__init__(engine.loaded, engine.policy, requests, limits, forced)
+        decoding = Decoding(mode="forced_length", forced_length=max(limits))
+        super().__init__(engine.loaded, engine.policy, requests, limits, decoding)
         self.targets = targets
         self.last: tuple[list[int], Tensor] | None = None
 
@@ -72,22 +73,46 @@ def _compare(method: _Forced, dense: _Forced, found: list[tuple[list[float], lis
         found[i][1].append(float(ours[row, token] - theirs[row, token]))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forced:
+    """Of one given reply: its log-probability in nats at each token, whether each token is the one
+    that greedy decoding takes, and what was executed meanwhile."""
+
+    logp: list[float]
+    greedy: list[bool]
+    generation: Generation
+
+
 @torch.inference_mode()
+def forced(
+    engine: Engine, requests: Sequence[Request], ids: Sequence[Sequence[int]]
+) -> list[Forced]:
+    """Take given replies through the engine's decode path; none of `ids` may be empty."""
+    batch = _Forced(engine, requests, ids)
+    logp: list[list[float]] = [[] for _ in requests]
+    greedy: list[list[bool]] = [[] for _ in requests]
+    batch.prefill()
+    while True:
+        assert batch.last is not None
+        index, now = batch.last
+        best = now.argmax(-1).tolist()
+        for row, i in enumerate(index):
+            token = ids[i][len(logp[i])]
+            logp[i].append(float(now[row, token]))
+            greedy[i].append(best[row] == token)
+        if not batch.alive:
+            break
+        batch.decode()
+    done = [generation for generation in batch.done if generation is not None]
+    parts = zip(logp, greedy, done, strict=True)
+    return [Forced(logp=one, greedy=two, generation=three) for one, two, three in parts]
+
+
 def logp_of(
     engine: Engine, requests: Sequence[Request], ids: Sequence[Sequence[int]]
 ) -> list[list[float]]:
     """Log-probability in nats of each given token after those before it."""
-    batch = _Forced(engine, requests, ids)
-    found: list[list[float]] = [[] for _ in requests]
-    batch.prefill()
-    while True:
-        assert batch.last is not None
-        index, logp = batch.last
-        for row, i in enumerate(index):
-            found[i].append(float(logp[row, ids[i][len(found[i])]]))
-        if not batch.alive:
-            return found
-        batch.decode()
+    return [found.logp for found in forced(engine, requests, ids)]
 
 
 def divergences(
@@ -97,9 +122,9 @@ def divergences(
     replies: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]],
 ) -> list[Divergence]:
     """For each reply; pairs are (dense's, the method's) conversations and emitted ids."""
-    forced = diverge(method, dense, prompts[0], replies[0])
+    apart = diverge(method, dense, prompts[0], replies[0])
     own = logp_of(dense, prompts[1], replies[1])
     return [
         Divergence(kl=kl, delta_logp=delta, reply_logp=logp)
-        for (kl, delta), logp in zip(forced, own, strict=True)
+        for (kl, delta), logp in zip(apart, own, strict=True)
     ]
