@@ -1,5 +1,7 @@
 """The engine against Hugging Face: same tokens, real skipping, exact caches."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -414,6 +416,21 @@ def test_rows_that_finish_leave_and_the_others_go_on(llama):
         skips = generation.counts["decode_forwards"] * 2 * (row % 2 == 0)
         assert generation.counts["ffn_run"] == generation.counts["decode_forwards"] * LAYERS - skips
         assert len(generation.token_ids) <= asked[row].max_new_tokens
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_a_row_answers_alike_in_any_company(llama, name):
+    """Rows of other limits: a schedule over the reply must be the row's own."""
+    asked = [
+        replace(request, max_new_tokens=limit)
+        for request, limit in zip(requests(llama), (4, 24, 9, 15), strict=True)
+    ]
+    engine = Engine(llama, SKIPPING[name])
+    together = engine.generate(asked, GREEDY)
+    for request, generation in zip(asked, together, strict=True):
+        alone = engine.generate([request], GREEDY)[0]
+        assert alone.token_ids == generation.token_ids
+        assert alone.skip_map == generation.skip_map
 
 
 def test_weight_bytes_are_those_of_the_union_of_rows(llama):

@@ -17,7 +17,7 @@ def start(num_layers=12, rows=1, new=64, readout=lambda x: x) -> Start:
     return Start(
         num_layers=num_layers,
         rows=rows,
-        max_new_tokens=new,
+        limits=(new,) * rows,
         device=torch.device("cpu"),
         sample_ids=tuple(map(str, range(rows))),
         seeds=tuple(range(rows)),
@@ -136,7 +136,7 @@ def test_random_window_is_contiguous_inside_its_window_and_uniform():
 def test_calm_threshold_decay():
     """The values of CALM's schedule for λ 0.6, tau 4, N 64."""
     policy = EarlyExit(exit_rule="softmax", threshold=0.6, decay=4.0)
-    values = [round(policy.threshold_at(t, 64), 4) for t in (1, 16, 64)]
+    values = [round(float(policy.threshold_at(t, torch.tensor([64]))), 4) for t in (1, 16, 64)]
     assert values == [0.5964, 0.5621, 0.5411]
 
 

@@ -120,7 +120,7 @@ class _Batch:
         start = Start(
             num_layers=loaded.num_layers,
             rows=len(requests),
-            max_new_tokens=max(limits),
+            limits=tuple(limits),
             device=self.device,
             sample_ids=tuple(r.sample_id for r in requests),
             seeds=seeds,

@@ -40,12 +40,18 @@ class Start:
 
     num_layers: int
     rows: int
-    max_new_tokens: int
+    limits: tuple[int, ...]  # most new tokens of each row
     device: torch.device
     sample_ids: tuple[str, ...]
     seeds: tuple[int, ...]  # one a row: a hash of seed, sample and turn, the same in any batch
     turn: int
     readout: Callable[[Tensor], Tensor]  # residual stream [..., d] -> logits [..., vocabulary]
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Steps that the longest row can take. A schedule over a reply goes by the row's own limit,
+        or a row would answer differently in other company."""
+        return max(self.limits)
 
 
 class Knob(NamedTuple):

@@ -7,7 +7,6 @@ which has no notion of easy and hard and is the control. What later tokens find 
 blocks that were not run is the KV rule, a separate choice.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -82,10 +81,11 @@ class EarlyExit(Policy):
             return Knob("depth", "block", tuple(1 - i / 64 for i in range(65)))
         return Knob("threshold", "block", (1.0, *THRESHOLDS, -1.0))
 
-    def threshold_at(self, step: int, max_new_tokens: int) -> float:
+    def threshold_at(self, step: int, limits: Tensor) -> Tensor:
+        """Of each row [rows]; `limits` [rows]: most new tokens of each."""
         if self.exit_rule != "softmax" or not self.decay:
-            return self.threshold
-        return self.threshold * (0.9 + 0.1 * math.exp(-self.decay * step / max_new_tokens))
+            return torch.full_like(limits, self.threshold, dtype=torch.float64)
+        return self.threshold * (0.9 + 0.1 * torch.exp(-self.decay * step / limits.double()))
 
     def begin(self, start: Start) -> State:
         return _Random(self, start) if self.exit_rule == "random" else _Confident(self, start)
@@ -96,13 +96,13 @@ class _Confident(State):
 
     def __init__(self, policy: EarlyExit, start: Start) -> None:
         self.policy, self.readout = policy, start.readout
-        self.max_new_tokens, self.num_layers = start.max_new_tokens, start.num_layers
+        self.limits = torch.tensor(start.limits, device=start.device)
         self.floor = policy.floor(start.num_layers)
 
     def start(self, step: int, x: Tensor) -> None:
         self.exited = torch.zeros(x.shape[:-1], dtype=torch.bool, device=x.device)
         self.before = x
-        self.threshold = self.policy.threshold_at(step, self.max_new_tokens)
+        self.threshold = self.policy.threshold_at(step, self.limits)[:, None]
 
     def skip(self, site: Site, x: Tensor) -> bool | Tensor:
         if self.policy.exit_rule == "fixed":

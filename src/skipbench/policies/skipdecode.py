@@ -1,13 +1,14 @@
 """SkipDecode (Del Corro et al., arXiv 2307.02628): fewer blocks the later the token.
 
-The number of blocks falls linearly with the position in the reply and is shared by all rows. The
-first blocks and the last ones run, the skipped ones lie between, so that a later token only reads
-keys and values that every earlier token wrote: no KV rule is needed.
+The number of blocks falls linearly with the position in the reply and is shared by all rows that
+may be equally long. The first blocks and the last ones run, the skipped ones lie between, so that a
+later token only reads keys and values that every earlier token wrote: no KV rule is needed.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from skipbench.policies.base import (
@@ -27,7 +28,7 @@ from skipbench.records import BadInput
 class SkipDecode(Policy):
     """`max_blocks` at the first decode step fall to `min_blocks` at step `horizon`, then stay.
 
-    `bottom`: first blocks that always run. `horizon` None: the longest reply allowed. Counts or
+    `bottom`: first blocks that always run. `horizon` None: the most a reply may have. Counts or
     fractions of depth.
     """
 
@@ -79,14 +80,27 @@ class SkipDecode(Policy):
 
 
 class _Position(State):
+    """`run` [rows, steps]: blocks that run. Rows share a schedule unless their limits differ."""
+
     def __init__(self, policy: SkipDecode, start: Start) -> None:
-        self.policy, self.num_layers = policy, start.num_layers
-        self.max_new_tokens = start.max_new_tokens
-        self.bottom = policy.limits(start.num_layers)[2]
+        self.num_layers, self.bottom = start.num_layers, policy.limits(start.num_layers)[2]
+        limits = start.limits if policy.horizon is None else (policy.horizon,)
+        steps = range(start.max_new_tokens + 1)
+        schedules = {
+            limit: [policy.blocks_at(step, start.num_layers, limit) for step in steps]
+            for limit in limits
+        }
+        self.shared = next(iter(schedules.values())) if len(schedules) == 1 else None
+        rows = [schedules[limit] for limit in (limits if self.shared is None else ())]
+        self.run = torch.tensor(rows, device=start.device)
 
     def start(self, step: int, x: Tensor) -> None:
-        run = self.policy.blocks_at(step, self.num_layers, self.max_new_tokens)
-        self.skipped = range(self.bottom, self.bottom + self.num_layers - run)
+        run = self.run[:, step, None] if self.shared is None else self.shared[step]
+        self.until = self.bottom + self.num_layers - run
 
     def skip(self, site: Site, x: Tensor) -> bool | Tensor:
-        return site.layer in self.skipped
+        return site.layer < self.until if site.layer >= self.bottom else False
+
+    def keep(self, rows: Tensor) -> None:
+        if self.shared is None:
+            super().keep(rows)
