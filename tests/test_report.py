@@ -129,6 +129,20 @@ def test_failed_cells_tell_their_status(report):
     text = (report / f"{MAIN}.md").read_text()
     assert "partial (2 of 24 failed)" in text
     assert "nothing skipped" in text
+    for kind in ("transitions", "collapse", "speed"):
+        text = (report / f"{MAIN.replace('main', kind)}.md").read_text()
+        assert "partial (2 of 24 failed)" in text
+        assert "nothing skipped" in text
+
+
+def test_transitions_are_those_of_the_summaries(results, report):
+    rows = {r["fingerprint"]: r for r in rows_of(report, MAIN.replace("main", "transitions"))}
+    for cell in cells_of(results):
+        for before, after in cell.summary["transitions"].items():
+            for name, n in after.items():
+                if cell.summary["status"] == "complete":
+                    column = f"{before} → {name}".replace("_", " ")
+                    assert int(rows[cell.directory.name][column]) == n
 
 
 def test_unscored_is_shown(report):
@@ -317,7 +331,8 @@ def test_experiment_stands_beside_the_paper(report):
     assert "not run" in text
     for note in paper.told("table3"):
         assert markdown(note) in text
-    assert (report / "fig_paper_table3_tiny.pdf").exists()
+    drawn = [r for r in rows_of(report, "fig_paper_table3_tiny") if r["whose"] == "ours"]
+    assert {r["method"].split()[0] for r in drawn} == {"dense", "ffnskip", "ffnskip_noadapt"}
     experiment = rows_of(report, "table_main_table3_factoid_short_forced_length_tiny")
     methods = {r["method"].split()[0] for r in experiment}
     assert {"dense", "ffnskip", "ffnskip_random", "ffnskip_noadapt"} == methods

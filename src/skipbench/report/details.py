@@ -51,7 +51,7 @@ def _whole(number: int | None) -> Entry:
 
 def _transitions(group: Group, reads: Reads, provenance: str) -> Table | None:
     """Replies by their outcome under dense and under the method; only pairs that occur."""
-    cells = [cell for cell in group.skipping if cell.summary.get("transitions")]
+    cells = [c for c in group.skipping if c.summary.get("transitions") and failed(c) is None]
     if not cells:
         return None
     pairs = [
@@ -61,8 +61,12 @@ def _transitions(group: Group, reads: Reads, provenance: str) -> Table | None:
         if any(after in cell.summary["transitions"].get(before, {}) for cell in cells)
     ]
     rows = []
-    for cell in cells:
-        table = cell.summary["transitions"]
+    for cell in group.skipping:
+        table, why = cell.summary.get("transitions", {}), failed(cell)
+        if why is not None or not table:
+            entries = [Entry(text=why or "not paired")] * (len(pairs) + 1)
+            rows.append(_row(cell, group, entries))
+            continue
         counts = [table.get(before, {}).get(after, 0) for before, after in pairs]
         rows.append(_row(cell, group, [_whole(n) for n in (*counts, sum(counts))]))
     names = [f"{a} → {b}".replace("_", " ") for a, b in pairs]

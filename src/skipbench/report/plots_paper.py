@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 
 from skipbench.report.cells import CellData
 from skipbench.report.drawing import Absent, Drawn, Records
-from skipbench.report.groups import executed, fingerprint
+from skipbench.report.groups import executed, failed, fingerprint
 from skipbench.report.paper import Json, matched, ours_of, paper, told
-from skipbench.report.plots_quality import bars, scale
+from skipbench.report.plots_quality import bars, metric_label, scale
 from skipbench.report.style import figure, legend_below, look
+from skipbench.report.text import HEADLINE
 
 
 def beside(name: str, cells: Sequence[CellData]) -> Iterator[Drawn]:
@@ -26,8 +27,9 @@ def beside(name: str, cells: Sequence[CellData]) -> Iterator[Drawn]:
             for line in lines:
                 records += _theirs(left, line, block["skips"])
                 records += _ours(right, line, block["skips"], cells)
-            unit = "" if row[1] == "speedup" or scale(row[1]) == 1 else ", %"
-            left.set_ylabel(f"{row[1].replace('_', ' ').replace('.', ', ')}{unit}")
+            left.set_ylabel(_label(row[1]))
+            used = {r["metric"] for r in records if r["whose"] == "ours" and r["for"] == row[1]}
+            right.set_ylabel(", ".join(sorted(map(_label, used - {row[1]}))))
         panels[0][0].set_title("paper")
         panels[0][1].set_title("here")
         for axes in panels[-1]:
@@ -36,6 +38,13 @@ def beside(name: str, cells: Sequence[CellData]) -> Iterator[Drawn]:
     if not any(record["whose"] == "ours" for record in records):
         raise Absent("no cell of ours answers to a value of the paper")
     yield Drawn("", f"{block['title']}, beside ours. {' '.join(told(name))}", made, records)
+
+
+def _label(metric: str) -> str:
+    if metric == "speedup":
+        return "speed-up"
+    name, _, part = metric.partition(".")
+    return metric_label(metric) if metric in HEADLINE else f"{part or name}, grade"
 
 
 def _factor(metric: str) -> float:
@@ -56,10 +65,11 @@ def _ours(axes: Axes, line: Json, skips: Sequence[float], cells: Sequence[CellDa
     records: Records = []
     for cell in found.values():
         metric, measured = ours_of(line, cell)
-        if measured is None:
+        if measured is None or failed(cell) is not None:
             continue
         told_of = {key: measured[key] for key in ("value", "low", "high")}
         head = {"whose": "ours", "method": cell.label, "task": line["task"], "metric": metric}
+        head["for"] = line["metrics"][0]
         place = {"skip": executed(cell, "ffn"), "fingerprint": fingerprint(cell)}
         records.append({**head, **place, **told_of})
         factor, value = _factor(metric), measured["value"]
