@@ -125,6 +125,7 @@ def record_of(i: int, made: Made) -> dict[str, Any]:
         "prefill_ffn_run": BLOCKS,
         "prefill_sites": BLOCKS,
         "prompt_tokens": 1,
+        "reply_tokens": STEPS + 1,
     }
     wobble = 1 + 0.01 * ((i // 4 + round(100 * made.seconds)) % 3)  # batches differ a little
     share = made.seconds * STEPS / 4 * wobble

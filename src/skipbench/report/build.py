@@ -39,7 +39,7 @@ def build(results: Path, out: Path) -> None:
     cells = cells_of(results)
     provenance = provenance_of(cells)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "index.json").unlink(missing_ok=True)
+    _clear(out)
     reads = read(cells, out)
     write_frame(cells, provenance, out)
     index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in _DATA]
@@ -58,6 +58,16 @@ def build(results: Path, out: Path) -> None:
     write_page(cells, out, out, provenance)
     index.append({"file": "report.html", "what": "all cells and samples", "provenance": provenance})
     write_text(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+
+
+def _clear(out: Path) -> None:
+    """Take away the files of an earlier report, which its index names, and nothing else."""
+    index = out / "index.json"
+    if index.exists():
+        for entry in json.loads(index.read_text(encoding="utf-8")):
+            if entry["file"]:
+                (out / entry["file"]).unlink(missing_ok=True)
+        index.unlink()
 
 
 def read(cells: Sequence[CellData], out: Path | None) -> dict[Path, Read]:

@@ -118,7 +118,9 @@ def experiments_of(results: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted((results / "sweeps").glob("*.json")):
         sweep = read_json(path)
-        if sweep.get("experiment"):
+        if "experiment" not in sweep or not isinstance(sweep.get("cells"), list):
+            raise BadInput(f"{path} is no list of a sweep's cells")
+        if sweep["experiment"]:
             here = [results / cell["directory"] for cell in sweep["cells"] if cell["directory"]]
             found.setdefault(sweep["experiment"], []).extend(here)
     return found

@@ -106,8 +106,9 @@ def quality_draws(deltas: Sequence[pd.DataFrame], rng: np.random.Generator) -> F
 
 def speed_draws(ours: Scan, theirs: Scan, rng: np.random.Generator) -> Floats:
     """Speed-ups of resampled paired batches [draws]: dense time over the method's, geometric mean."""
-    shared = sorted(ours.batches.keys() & theirs.batches.keys())
-    logs = np.log([theirs.batches[key] / ours.batches[key] for key in shared])
+    dense = {**theirs.batches, **ours.dense_batches}
+    shared = sorted(ours.batches.keys() & dense.keys())
+    logs = np.log([dense[key] / ours.batches[key] for key in shared])
     return np.exp(logs[rng.integers(0, len(logs), (_DRAWS, len(logs)))].mean(1))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipbench.metrics.collapse import find_loop
-from skipbench.records import BadInput, read_json
+from skipbench.records import BadInput, read_json, read_lines
 from skipbench.report.cells import CellData
 from skipbench.report.scores import Values, hashes
 
@@ -28,13 +28,15 @@ Json = dict[str, Any]
 class Scan:
     """`skipped[side, step, block, half]`: replies that skipped; side 0 wrong, 1 right; half 0
     attention, 1 FFN. `reached[side, step]`: replies that long. `onsets`: token -> replies whose loop
-    starts there. `replies`: all. `batches`: "process batch" -> seconds per decoded token."""
+    starts there. `replies`: all. `batches`: "process batch" -> seconds per decoded token, and
+    `dense_batches` those of dense batches that ran again beside this cell."""
 
     skipped: NDArray[np.int64]
     reached: NDArray[np.int64]
     onsets: dict[int, int] = field(default_factory=dict)
     replies: int = 0
     batches: dict[str, float] = field(default_factory=dict)
+    dense_batches: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         last = int(np.flatnonzero(self.reached.any(0)).max(initial=-1)) + 1
@@ -45,6 +47,7 @@ class Scan:
             "onsets": {str(token): n for token, n in sorted(self.onsets.items())},
             "replies": self.replies,
             "batches": dict(sorted(self.batches.items())),
+            "dense_batches": dict(sorted(self.dense_batches.items())),
         }
 
 
@@ -70,6 +73,7 @@ def _read(path: Path) -> Scan:
             scan.skipped[:, : reached.shape[1]] = value["skipped"]
         scan.onsets = {int(token): n for token, n in value["onsets"].items()}
         scan.replies, scan.batches = value["replies"], value["batches"]
+        scan.dense_batches = value["dense_batches"]
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is no packed scan ({type(error).__name__}: {error})") from None
     return scan
@@ -86,8 +90,23 @@ def _scan(cell: CellData, scored: Values) -> Scan:
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 where = f"{cell.directory / 'records.jsonl'}, sample {record['sample_id']!r}"
                 raise BadInput(f"{where}: {type(error).__name__}: {error}") from None
-    scan.batches = {key: s / steps for key, (s, steps) in sorted(spent.items()) if steps and s}
+    scan.batches = _per_token(spent)
+    again: dict[str, list[float]] = {}
+    for line in read_lines(cell.directory / "twin_times.jsonl"):
+        for times, counts in zip(line["times"], line["counts"], strict=True):
+            _spend(again, times, counts)
+    scan.dense_batches = _per_token(again)
     return scan
+
+
+def _spend(spent: dict[str, list[float]], times: Json, counts: Json) -> None:
+    pair = spent.setdefault(f"{times['session']} {times['batch']}", [0.0, 0.0])
+    pair[0] += times["decode_share_s"]
+    pair[1] += counts["decode_forwards"]
+
+
+def _per_token(spent: dict[str, list[float]]) -> dict[str, float]:
+    return {key: s / steps for key, (s, steps) in sorted(spent.items()) if steps and s}
 
 
 def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -154,12 +173,10 @@ def _add(scan: Scan, spent: dict[str, list[float]], record: Json, side: int) -> 
         if len(bits):
             scan.skipped[side, : len(bits)] += bits
             scan.reached[side, : len(bits)] += 1
-            onset = onset_of(ids)
+            onset = onset_of(ids[: counts["reply_tokens"]])
             if onset is not None:
                 scan.onsets[onset] = scan.onsets.get(onset, 0) + 1
-        pair = spent.setdefault(f"{times['session']} {times['batch']}", [0.0, 0.0])
-        pair[0] += times["decode_share_s"]
-        pair[1] += counts["decode_forwards"]
+        _spend(spent, times, counts)
 
 
 def unpack(packed: Json) -> NDArray[np.uint8]:
