@@ -228,6 +228,7 @@ def audit(monkeypatch, capsys, path: Path, tmp_path: Path, *arguments: str):
     return stop.value.code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_the_whole_command_writes_a_page_from_real_cells(tmp_path, monkeypatch, capsys):
     for name, value in {"PROMPTS": 2, "STEPS": 6, "FORCED": 4}.items():
         monkeypatch.setattr(measure, name, value)

@@ -475,7 +475,7 @@ def test_a_dry_run_prices_the_judge(cli):
 
 
 def test_dialogues_have_outcomes_by_turn_and_a_judge_can_be_tried_on_planted_damage(cli):
-    ran = cli("task=mtbench", "limit=6", "method=layerdrop", "skip=0.4", "judge=reference",
+    ran = cli("task=mtbench", "limit=6", "method=layerdrop", "method.blocks=0.4", "judge=reference",
               "judge.ladder=true")  # fmt: skip
     assert ran.code == 0, ran.err
     summary = read_json(cell_of(ran) / "summary.json")

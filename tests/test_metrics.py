@@ -238,6 +238,7 @@ def test_bootstrap_and_t_cover_nominally_for_skewed_values():
     assert 930 <= t <= 970
 
 
+@pytest.mark.slow
 def test_no_difference_is_called_a_difference_in_five_percent():
     """A/A: two random halves of the same answers, clustered by entity, 400 times."""
     rng = np.random.default_rng(6)

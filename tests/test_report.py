@@ -16,6 +16,7 @@ import pytest
 
 from report_results import BLOCKS, STEPS, Made, adaptive, record_of, write_lines, write_results
 from skipbench.records import BadInput, pack_map, read_json, unpack_map
+from skipbench.report import __main__ as entry
 from skipbench.report import paper
 from skipbench.report.build import build
 from skipbench.report.cells import cells_of, provenance_of
@@ -74,6 +75,7 @@ def test_same_records_same_bytes_without_torch(results, report, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_packed_gives_the_same_report(results, report, tmp_path):
     pack(results, tmp_path / "packed")
     packed = tmp_path / "packed"
@@ -86,6 +88,7 @@ def test_packed_gives_the_same_report(results, report, tmp_path):
     assert ours == whole
 
 
+@pytest.mark.slow
 def test_a_second_report_leaves_nothing_of_the_first(results, tmp_path):
     out = tmp_path / "out"
     build(results, out)
@@ -376,7 +379,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     "broken", ["missing", "empty", "summary.json", "scores.jsonl", "records.jsonl"]
 )
-def test_bad_input_is_one_line(results, tmp_path, broken):
+def test_bad_input_is_one_line(results, tmp_path, broken, monkeypatch, capsys):
     folder = tmp_path / "results"
     if broken == "empty":
         folder.mkdir()
@@ -384,10 +387,13 @@ def test_bad_input_is_one_line(results, tmp_path, broken):
         shutil.copytree(results, folder)
         victim = next(folder.glob(f"*/*/ffnskip/*/{broken}"))
         victim.write_text("{this is no JSON\n" + victim.read_text()[100:])
-    done = run(str(folder), "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert str(folder) in done.stderr
+    monkeypatch.setattr(sys, "argv", ["report", str(folder), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        entry.main()
+    told = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert told.count("\n") == 1
+    assert str(folder) in told
     assert not (tmp_path / "out" / "index.json").exists()
     assert not list((tmp_path / "out").glob("*.new"))
 
@@ -416,6 +422,7 @@ def test_help_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=20)
 
 
+@pytest.mark.slow
 def test_real_run_is_reported(cli, tmp_path):
     code = cli("task=factoid", "method=ffnskip", "limit=12", "noise_floor=true").code
     assert code == 0

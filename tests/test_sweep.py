@@ -41,9 +41,9 @@ def preset(monkeypatch, tmp_path):
         monkeypatch.setattr(f"skipbench.{module}.conf_dir", lambda: conf)
 
 
-@pytest.mark.parametrize("word", ["experiment=little", "+experiment=little"])
-def test_an_experiment_is_one_command(cli, preset, tmp_path, word):
-    ran = cli(word)
+def test_an_experiment_is_one_command(cli, preset, tmp_path):
+    assert "3 cells" in cli("+experiment=little", "dry_run=true").out
+    ran = cli("experiment=little")
     assert ran.code == 0, ran.err
     results = tmp_path / "results"
     assert ran.last == str(results)
@@ -56,7 +56,7 @@ def test_an_experiment_is_one_command(cli, preset, tmp_path, word):
     assert decided == Path(source).name
     assert len(list(results.glob("factoid/tiny/dense/*"))) == 1  # one dense twin for all
     before = {p: p.stat().st_mtime_ns for p in results.rglob("records.jsonl")}
-    again = cli(word, f"results_dir={results}")
+    again = cli("+experiment=little", f"results_dir={results}")
     assert again.code == 0
     assert {p: p.stat().st_mtime_ns for p in results.rglob("records.jsonl")} == before
 
