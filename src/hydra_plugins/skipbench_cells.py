@@ -1,6 +1,7 @@
 """The sweeper behind `experiment=NAME` and `-m`: plans all cells first, then hands them to a launcher."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,6 +9,8 @@ from hydra.core.utils import setup_globals
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
+
+_JOBLIB = "hydra_plugins.hydra_joblib_launcher"
 
 
 class Cells(Sweeper):
@@ -18,6 +21,11 @@ class Cells(Sweeper):
     ) -> None:
         from hydra.core.plugins import Plugins
 
+        from skipbench.records import BadInput
+
+        target = str(config.hydra.launcher._target_)
+        if target.startswith(_JOBLIB) and find_spec(_JOBLIB) is None:
+            raise BadInput('this launcher is not installed; pip install "skipbench[joblib]"')
         setup_globals()
         self.context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(

@@ -6,6 +6,7 @@ Standard library only: reading results never needs torch.
 import base64
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,8 +142,8 @@ def append_lines(path: Path, values: Iterable[dict[str, Any]]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write whole or not at all: a reader never sees half a file."""
-    new = path.with_name(path.name + ".new")
+    """Write whole or not at all: a reader never sees half a file, whoever else writes it."""
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.new")
     with new.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.write("\n")

@@ -24,7 +24,8 @@ from skipbench.records import BadInput, read_json, write_json
 from skipbench.setup import setup_from
 
 Compose = Callable[[Sequence[str]], tuple[Any, dict[str, str]]]  # words -> config, chosen names
-_TOGETHER = ("JoblibLauncher", "RayLauncher")  # these put several jobs on one device at once
+# these put several jobs on one device at once
+_TOGETHER = ("JoblibLauncher", "RayLauncher", "LocalLauncher")
 _CODES = {"complete": 0, "nothing_skipped": 3, "not applicable": 2}
 
 
@@ -44,6 +45,14 @@ class Swept:
 
     code: int
     results_dir: Path
+
+
+class Lost(Exception):
+    """What a launcher raises once all its jobs have ended: position -> why it left no result."""
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__("; ".join(reasons.values()))
+        self.reasons = reasons
 
 
 finished: list[Swept] = []  # the sweep of this process, once it has ended
@@ -147,15 +156,18 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
         [job.overrides for job in good if job.setup and job.setup.source is None],
         [job.overrides for job in good if job.setup and job.setup.source is not None],
     ]
+    lost: dict[tuple[str, ...], str] = {}
     try:
         for number, stage in enumerate(stages):
             if stage:
                 try:
                     launch([list(o) for o in stage], initial_job_idx=1000 * number)
-                except Exception as error:  # a lost node must not take the list of the others along
+                except Lost as error:
+                    lost |= {stage[position]: why for position, why in error.reasons.items()}
+                except Exception as error:  # must not take the list of the others along
                     print(f"skipbench: launcher: {error}", file=sys.stderr)
     finally:
-        _list(name, jobs, some.results_dir)
+        _list(name, jobs, lost, some.results_dir)
         finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
 
 
@@ -179,7 +191,7 @@ def status_of(job: Job) -> tuple[str, str]:
     if failed.exists():
         return "failed", str(read_json(failed)["reason"])
     if not summary.exists():
-        return "not run", ""
+        return "not finished" if (job.directory / "records.jsonl").exists() else "not run", ""
     found = read_json(summary)
     errors = ", ".join(f"{n} × {reason}" for reason, n in found["errors"].items())
     return found["status"], errors
@@ -191,9 +203,20 @@ def _worst(jobs: Sequence[Job]) -> int:
     return max(_CODES.get(status_of(job)[0], 1) for job in jobs)
 
 
-def _list(name: str | None, jobs: Sequence[Job], results_dir: Path) -> None:
-    """Write sweeps/NAME.json, and tell the cells that are not complete with their reasons."""
-    statuses = [status_of(job) for job in jobs]
+def _list(
+    name: str | None, jobs: Sequence[Job], lost: dict[tuple[str, ...], str], results_dir: Path
+) -> None:
+    """Write sweeps/NAME.json, and tell the cells that are not complete with their reasons.
+
+    `lost`: what the launcher said of jobs; those of dense twins are not in the list.
+    """
+    for overrides in lost.keys() - {job.overrides for job in jobs}:
+        print(f"skipbench: {' '.join(overrides)}: {lost[overrides]}", file=sys.stderr)
+    statuses = [
+        (status, reason or ("" if status == "complete" else lost.get(job.overrides, "")))
+        for job in jobs
+        for status, reason in [status_of(job)]
+    ]
     cells = [
         {
             "overrides": list(job.overrides),
