@@ -1,7 +1,7 @@
 """The sweeper behind `experiment=NAME` and `-m`: plans all cells first, then hands them to a launcher."""
 
+import importlib.util
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,7 +24,7 @@ class Cells(Sweeper):
         from skipbench.records import BadInput
 
         target = str(config.hydra.launcher._target_)
-        if target.startswith(_JOBLIB) and find_spec(_JOBLIB) is None:
+        if target.startswith(_JOBLIB) and importlib.util.find_spec(_JOBLIB) is None:
             raise BadInput('this launcher is not installed; pip install "skipbench[joblib]"')
         setup_globals()
         self.context, self.config = hydra_context, config

@@ -6,13 +6,13 @@ sweep ends when all its jobs have ended, and says of each lost one what Slurm kn
 log is.
 """
 
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Slurm(Launcher):
     ) -> None:
         from skipbench.records import BadInput
 
-        if find_spec(_STOCK) is None:
+        if importlib.util.find_spec(_STOCK) is None:
             raise BadInput('hydra/launcher=slurm is not installed; pip install "skipbench[slurm]"')
         if shutil.which("sbatch") is None:
             raise BadInput("hydra/launcher=slurm: there is no sbatch here; use a login node")
@@ -105,6 +105,7 @@ class Slurm(Launcher):
             for number, job in list(waiting.items()):
                 if _has_result(job):
                     reason = _error_of(waiting.pop(number))
+                    print(f"slurm: {job.job_id} ended, {len(waiting)} to go", file=sys.stderr)
                     if reason:
                         lost[number] = f"job {job.job_id}: {reason}; log: {job.paths.stderr}"
             if not waiting or time.monotonic() - asked < self.poll_s:

@@ -54,8 +54,8 @@ def main() -> None:
         _codes.append(_code_of(error))
     sweep = sys.modules.get("skipbench.sweep")  # there if the command was a sweep
     swept = sweep.finished.pop() if sweep is not None and sweep.finished else None
-    if swept is not None:
-        _codes.append(swept.code)
+    if swept is not None:  # by what is on disk: its jobs may have run in other processes
+        _codes[:] = [swept.code, *(code for code in _codes if code == 130)]
         print(swept.results_dir)
     elif _directories:
         print(_directories[-1].resolve())

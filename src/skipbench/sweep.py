@@ -150,15 +150,9 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
         _tell(jobs)
         finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
         return
-    good = [job for job in jobs if job.setup is not None]
-    stages = [
-        [] if alone else _twins(good),
-        [job.overrides for job in good if job.setup and job.setup.source is None],
-        [job.overrides for job in good if job.setup and job.setup.source is not None],
-    ]
     lost: dict[tuple[str, ...], str] = {}
     try:
-        for number, stage in enumerate(stages):
+        for number, stage in enumerate(_stages(jobs, alone, lost)):
             if stage:
                 try:
                     launch([list(o) for o in stage], initial_job_idx=1000 * number)
@@ -169,6 +163,31 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
     finally:
         _list(name, jobs, lost, some.results_dir)
         finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
+
+
+def _stages(
+    jobs: Sequence[Job], alone: bool, lost: dict[tuple[str, ...], str]
+) -> Iterator[list[tuple[str, ...]]]:
+    """What to launch together; each stage is made once the one before has ended.
+
+    A cell that would play the maps of one that did not get done is `lost`, without being launched.
+    """
+    good = [job for job in jobs if job.setup is not None]
+    yield [] if alone else _twins(good)
+    yield [job.overrides for job in good if job.setup and job.setup.source is None]
+    ready = []
+    for job in good:
+        source = job.setup.source if job.setup else None
+        if source is not None and _summary_status(source) == "complete":
+            ready.append(job.overrides)
+        elif source is not None:
+            lost[job.overrides] = f"needs {source}, which is not complete"
+    yield ready
+
+
+def _summary_status(cell: Path) -> str | None:
+    summary = cell / "summary.json"
+    return str(read_json(summary)["status"]) if summary.exists() else None
 
 
 def _twins(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
@@ -200,7 +219,13 @@ def status_of(job: Job) -> tuple[str, str]:
 def _worst(jobs: Sequence[Job]) -> int:
     if any(job.setup is not None and job.setup.dry_run for job in jobs):
         return 2 if any(job.setup is None for job in jobs) else 0
-    return max(_CODES.get(status_of(job)[0], 1) for job in jobs)
+    return max(_code(*status_of(job)) for job in jobs)
+
+
+def _code(status: str, reason: str) -> int:
+    if status == "failed" and reason.startswith("BadInput"):
+        return 2
+    return _CODES.get(status, 1)
 
 
 def _list(
