@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from skipbench.records import latest_records, read_json, read_lines
+from skipbench.records import latest_records, read_json
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "slurm_here.sh"
 # dense is a stage of its own, replay the last: it plays the maps of ffnskip
@@ -26,11 +26,23 @@ CELLS = (
 ON_SLURM = ("hydra/launcher=slurm_cpu", "hydra.launcher.poll_s=2")
 
 
+_started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on():
+    yield
+    for process in _started:
+        process.kill()
+        process.communicate()
+    _started.clear()
+
+
 def sweep(results: Path, *arguments: str, **environment: str) -> subprocess.Popen:
     """A sweep in a process and a working directory of its own, which must stay empty."""
     away = results.with_name(results.name + "_cwd")
     away.mkdir(exist_ok=True)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "skipbench", "-m", *arguments, f"results_dir={results}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -38,6 +50,8 @@ def sweep(results: Path, *arguments: str, **environment: str) -> subprocess.Pope
         cwd=away,
         env={**os.environ, **environment},
     )
+    _started.append(process)
+    return process
 
 
 def ended(process: subprocess.Popen, results: Path) -> tuple[int, str]:
@@ -60,7 +74,7 @@ def answers(results: Path) -> dict:
     }
 
 
-def until(happened: Callable[[], object], what: str, seconds: float = 90) -> None:
+def until(happened: Callable[[], object], what: str, seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, f"waited in vain for {what}"
@@ -86,6 +100,27 @@ def test_a_launcher_that_is_not_installed_is_named(cli, monkeypatch):
         assert ran.code == 2
         assert f"skipbench[{extra}]" in ran.err
         assert len(ran.err.strip().split("\n")) == 1
+
+
+def test_a_finished_dense_cell_is_not_held_while_a_method_runs(cli, monkeypatch, tmp_path):
+    from filelock import FileLock
+
+    from skipbench import run
+
+    small = ("task=factoid", "limit=8", "batch_size=4", "noise_floor=true")
+    assert cli(*small, "method=dense").code == 0
+    made, free = run.records_of, []
+
+    def watched(*arguments):
+        for lock in (tmp_path / "results").glob("factoid/tiny/dense/*/.lock"):
+            with FileLock(lock).acquire(timeout=0):
+                free.append(lock)
+        return made(*arguments)
+
+    monkeypatch.setattr(run, "records_of", watched)
+    ran = cli(*small, "method=layerdrop")
+    assert ran.code == 0, ran.err
+    assert len(set(free)) == 2  # the twin, and the noise floor
 
 
 def waited(monkeypatch, tmp_path, answers: list) -> dict[int, str]:
@@ -165,7 +200,7 @@ class Slurm:
         return SimpleNamespace(name=name, raw=env["SLURM_JOB_ID"], node=env["SLURMD_NODENAME"])
 
     def state(self, job: SimpleNamespace) -> str:
-        return self.ask("squeue", "-h", "-t", "all", "-j", job.raw, "-o", "%T").strip()
+        return self.ask("squeue", "-h", "-t", "all", "-j", job.name, "-o", "%T").strip()
 
     def wake(self, job: SimpleNamespace) -> None:
         """A job that was queued again waits for two minutes; not here."""
@@ -201,18 +236,22 @@ def slurm(tmp_path_factory) -> Iterator[Slurm]:
     assert not cluster.directory.exists()
 
 
+def begun(results: Path, method: str) -> Path | None:
+    """The cell of a method, once some of it is done; by then it must not be all."""
+    for path in results.glob(f"factoid/tiny/{method}/*/records.jsonl"):
+        done = len(latest_records(path))
+        if done >= 4:
+            assert done < 200
+            return path.parent
+    return None
+
+
 def midway(results: Path, method: str) -> Path:
-    """Wait until some of a cell is done, but not all; the cell."""
-    found: list[Path] = []
-
-    def begun() -> bool:
-        paths = list(results.glob(f"factoid/tiny/{method}/*/records.jsonl"))
-        found[:] = [p.parent for p in paths if len(list(read_lines(p))) >= 4]
-        return bool(found)
-
-    until(begun, f"the first records of {method}")
-    assert len(latest_records(found[0] / "records.jsonl")) < 200
-    return found[0]
+    """Wait until some of a cell is done."""
+    until(lambda: begun(results, method), f"the first records of {method}")
+    cell = begun(results, method)
+    assert cell is not None
+    return cell
 
 
 def sessions(cell: Path) -> int:
@@ -225,17 +264,28 @@ def sessions(cell: Path) -> int:
 def test_jobs_that_are_queued_again_go_on_from_their_records(slurm, serial, tmp_path):
     results = tmp_path / "results"
     process = sweep(results, *CELLS, *ON_SLURM, **slurm.env)
-    cell = midway(results, "ffnskip")
-    other = midway(results, "layerdrop")
-    job, preempted = slurm.job_of(cell), slurm.job_of(other)
-    assert job.node != preempted.node or job.raw != preempted.raw
-    slurm.ask("scontrol", "requeue", job.name)
-    slurm.ask("scancel", "--signal=USR2", preempted.name)  # as before a time limit
-    slurm.wake(job)
-    slurm.wake(preempted)
+    stop = {
+        "ffnskip": lambda name: slurm.ask("scontrol", "requeue", name),
+        "layerdrop": lambda name: slurm.ask("scancel", "--signal=USR2", name),  # the time limit's
+    }
+    jobs = {}
+
+    def stopped() -> bool:
+        for method in stop.keys() - jobs.keys():
+            cell = begun(results, method)
+            if cell is not None:
+                jobs[method] = slurm.job_of(cell)
+                stop[method](jobs[method].name)
+        return len(jobs) == 2
+
+    until(stopped, "two cells to be midway")
+    for job in jobs.values():
+        slurm.wake(job)
     code, err = ended(process, results)
     assert code == 0, err
-    assert sessions(cell) == sessions(other) == 2
+    for method in stop:
+        (cell,) = results.glob(f"factoid/tiny/{method}/*")
+        assert sessions(cell) == 2
     assert answers(results) == serial
 
 
@@ -267,16 +317,19 @@ def test_a_lost_node_is_told_and_the_same_command_does_what_is_left(slurm, seria
 @pytest.mark.slow
 def test_an_interrupted_sweep_leaves_its_jobs_and_says_so(slurm, serial, tmp_path):
     results = tmp_path / "results"
-    process = sweep(results, *CELLS, *ON_SLURM, **slurm.env)
-    midway(results, "ffnskip")
+    arguments = ("task=factoid", "method=layerdrop", "limit=200", "batch_size=4", *ON_SLURM)
+    process = sweep(results, *arguments, **slurm.env)
+    midway(results, "layerdrop")
     process.send_signal(signal.SIGINT)
     code, err = ended(process, results)
     assert code == 130
     assert "scancel" in err
-    assert "3 cells" in err
+    assert "1 not finished" in err
     # its jobs still run: the new ones wait for them, and find nothing left to do
-    code, err = ended(sweep(results, *CELLS, *ON_SLURM, **slurm.env), results)
+    code, err = ended(sweep(results, *arguments, **slurm.env), results)
     assert code == 0, err
-    assert answers(results) == serial
+    found = answers(results)
+    assert {path.parts[2] for path in found} == {"dense", "layerdrop"}
+    assert found == {path: serial[path] for path in found}
     for path in (results / ".sweep").rglob("*"):
         assert "slurm" in path.parts

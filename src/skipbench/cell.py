@@ -98,6 +98,9 @@ class Cell:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
     def close(self) -> None:
+        """Let go, if it is held: the lock and its holder's name may be another's by now."""
+        if not self._lock.is_locked:
+            return
         (self.directory / ".holder").unlink(missing_ok=True)
         self._lock.release()
 

@@ -90,12 +90,7 @@ def _run(
         sides.remove(twin)
     code = COMPLETE
     try:
-        for side in sides:
-            side.cell.open(setup.overwrite and side is ours)
-        if setup.decoding.mode == "forced_length" and twin in sides and not twin.cell.pending():
-            twin.timed_for = (
-                ours.cell
-            )  # its answers are there; its times must come from this process
+        left = _opened(setup, sides, ours, twin)
         try:
             _generate(setup, samples, sides)
             if setup.divergence and twin is not None:
@@ -104,16 +99,45 @@ def _run(
                 write_similarity(setup, samples, twin or ours, load_model(setup.model))
         except KeyboardInterrupt:
             code = INTERRUPTED
-        for side in sides:
-            pair = ours if side is floor and isinstance(ours.policy, Dense) else twin
-            pair = None if side is pair else pair
-            code = max(code, finish(setup, side.cell, pair.cell if pair else None))
+        for side in left:
+            code = max(code, _finish(setup, side, ours, twin))
         if floor is not None:
             note_floor(ours.cell, floor.cell)
     finally:
         for side in sides:
             side.cell.close()
     return code
+
+
+def _opened(setup: Setup, sides: list[Side], ours: Side, twin: Side | None) -> list[Side]:
+    """Open the cells, in this order wherever they are shared. Returns those that are ours to finish.
+
+    A dense cell that is done is let go at once: other cells are paired with it at the same time.
+    """
+    left = []
+    for side in sides:
+        side.cell.open(setup.overwrite and side is ours)
+        done = side is not ours and not side.cell.pending()
+        pair = _pair(side, ours, twin)
+        if done and pair is not ours and pair not in left:
+            _finish(setup, side, ours, twin)
+            side.cell.close()
+        else:
+            left.append(side)
+        if done and side is twin and setup.decoding.mode == "forced_length":
+            side.timed_for = ours.cell  # its answers are there; its times must be this process's
+    return left
+
+
+def _pair(side: Side, ours: Side, twin: Side | None) -> Side | None:
+    """What a side is compared with: the noise floor with dense, a method with its twin."""
+    pair = ours if isinstance(ours.policy, Dense) else twin
+    return None if side is pair else pair
+
+
+def _finish(setup: Setup, side: Side, ours: Side, twin: Side | None) -> int:
+    pair = _pair(side, ours, twin)
+    return finish(setup, side.cell, pair.cell if pair else None)
 
 
 def _generate(setup: Setup, samples: list[Sample], sides: list[Side]) -> None:
@@ -161,7 +185,7 @@ def _generate_pending(
                     )
                 bar.update(len(wanted))
     for side in sides:
-        if side.engine is not None:
+        if side.engine is not None and side.timed_for is None:
             side.cell.update_manifest(peak_memory_bytes=_peak_memory())
 
 
