@@ -89,6 +89,20 @@ def test_timed_cells_do_not_share_a_device(cli):
     assert "one job a device" in ran.err
 
 
+def test_jobs_with_a_gpu_each_do_not_wait_for_each_other(monkeypatch):
+    from skipbench.device import _physical
+
+    for name in ("SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    assert _physical("cpu") == "cpu"
+    assert _physical("cuda") == _physical("cuda:0") == "cuda:0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert [_physical("cuda"), _physical("cuda:1")] == ["cuda:2", "cuda:3"]
+    monkeypatch.setenv("SLURM_JOB_GPUS", "5")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert _physical("cuda") == "cuda:5"
+
+
 def test_a_launcher_that_is_not_installed_is_named(cli, monkeypatch):
     found = importlib.util.find_spec
     absent = "hydra_plugins.hydra_"
