@@ -11,7 +11,8 @@ ALLOWED = {
     "__init__": set(),
     "__main__": {"run", "setup", "sweep", "terminal", "paths", "records", "__init__"},
     "setup": {"job", "judges", "engine", "policies", "paths", "records"},
-    "sweep": {"job", "plan", "setup", "paths", "provenance", "records"},
+    "sweep": {"job", "outcome", "setup", "paths", "provenance", "records"},
+    "outcome": {"job", "plan", "provenance", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks", "provenance", "records"},
     "run": {"job", "converse", "scoring", "engine", "policies", "plan"}
     | {"device", "provenance", "records"},

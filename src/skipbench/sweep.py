@@ -6,37 +6,23 @@ requeue ends in the same folders, and re-issuing the command does what is left.
 
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 
-from skipbench import plan
-from skipbench.job import Setup, Side, selected, systems
+from skipbench.job import Setup, selected, systems
+from skipbench.outcome import Job, summary_status, tell_plan, worst, write_list
 from skipbench.paths import conf_dir
-from skipbench.provenance import model_directory, sha256_of
-from skipbench.records import BadInput, read_json, write_json
+from skipbench.provenance import model_directory
+from skipbench.records import BadInput, read_json
 from skipbench.setup import setup_from
 
 Compose = Callable[[Sequence[str]], tuple[Any, dict[str, str]]]  # words -> config, chosen names
 # these put several jobs on one device at once
 _TOGETHER = ("JoblibLauncher", "RayLauncher", "LocalLauncher")
-_CODES = {"complete": 0, "nothing_skipped": 3, "not applicable": 2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One cell of a sweep. `setup` None: it is not applicable, for `reason`."""
-
-    overrides: tuple[str, ...]
-    setup: Setup | None
-    directory: Path | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +133,8 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
     if some is None:
         raise BadInput(jobs[0].reason or "the sweep has no cells")
     if some.dry_run:
-        _tell(jobs)
-        finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
+        tell_plan(jobs)
+        finished.append(Swept(code=worst(jobs), results_dir=some.results_dir))
         return
     lost: dict[tuple[str, ...], str] = {}
     try:
@@ -161,8 +147,8 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
                 except Exception as error:  # must not take the list of the others along
                     print(f"skipbench: launcher: {error}", file=sys.stderr)
     finally:
-        _list(name, jobs, lost, some.results_dir)
-        finished.append(Swept(code=_worst(jobs), results_dir=some.results_dir))
+        write_list(name, jobs, lost, some.results_dir)
+        finished.append(Swept(code=worst(jobs), results_dir=some.results_dir))
 
 
 def _stages(
@@ -178,16 +164,11 @@ def _stages(
     ready = []
     for job in good:
         source = job.setup.source if job.setup else None
-        if source is not None and _summary_status(source) == "complete":
+        if source is not None and summary_status(source) == "complete":
             ready.append(job.overrides)
         elif source is not None:
             lost[job.overrides] = f"needs {source}, which is not complete"
     yield ready
-
-
-def _summary_status(cell: Path) -> str | None:
-    summary = cell / "summary.json"
-    return str(read_json(summary)["status"]) if summary.exists() else None
 
 
 def _twins(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
@@ -200,105 +181,3 @@ def _twins(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
             keep = (o for o in job.overrides if not o.startswith(("method", "skip=")))
             found[twin.cell.directory] = (*keep, "method=dense")
     return list(found.values())
-
-
-def status_of(job: Job) -> tuple[str, str]:
-    """Status of a job's cell and the reason, if it is not complete."""
-    if job.directory is None:
-        return "not applicable", job.reason or ""
-    failed, summary = job.directory / "failed.json", job.directory / "summary.json"
-    if failed.exists():
-        return "failed", str(read_json(failed)["reason"])
-    if not summary.exists():
-        return "not finished" if (job.directory / "records.jsonl").exists() else "not run", ""
-    found = read_json(summary)
-    errors = ", ".join(f"{n} × {reason}" for reason, n in found["errors"].items())
-    return found["status"], errors
-
-
-def _worst(jobs: Sequence[Job]) -> int:
-    if any(job.setup is not None and job.setup.dry_run for job in jobs):
-        return 2 if any(job.setup is None for job in jobs) else 0
-    return max(_code(*status_of(job)) for job in jobs)
-
-
-def _code(status: str, reason: str) -> int:
-    if status == "failed" and reason.startswith("BadInput"):
-        return 2
-    return _CODES.get(status, 1)
-
-
-def _list(
-    name: str | None, jobs: Sequence[Job], lost: dict[tuple[str, ...], str], results_dir: Path
-) -> None:
-    """Write sweeps/NAME.json, and tell the cells that are not complete with their reasons.
-
-    `lost`: what the launcher said of jobs; those of dense twins are not in the list.
-    """
-    for overrides in lost.keys() - {job.overrides for job in jobs}:
-        print(f"skipbench: {' '.join(overrides)}: {lost[overrides]}", file=sys.stderr)
-    statuses = [
-        (status, reason or ("" if status == "complete" else lost.get(job.overrides, "")))
-        for job in jobs
-        for status, reason in [status_of(job)]
-    ]
-    cells = [
-        {
-            "overrides": list(job.overrides),
-            "directory": str(job.directory.relative_to(results_dir)) if job.directory else None,
-            "status": status,
-            "reason": reason,
-        }
-        for job, (status, reason) in zip(jobs, statuses, strict=True)
-    ]
-    (results_dir / "sweeps").mkdir(parents=True, exist_ok=True)
-    key = sha256_of([list(job.overrides) for job in jobs])[:8]
-    path = results_dir / "sweeps" / f"{name or 'sweep'}-{key}.json"
-    write_json(path, {"experiment": name, "cells": cells})
-    console = _console(stderr=True)
-    table = Table("cell", "status", "reason", title_justify="left", box=None)
-    for job, (status, reason) in zip(jobs, statuses, strict=True):
-        if status != "complete":
-            table.add_row(" ".join(job.overrides), status, reason)
-    if table.row_count:
-        console.print(table)
-    counts = ", ".join(f"{n} {status}" for status, n in Counter(s for s, _ in statuses).items())
-    again = "" if table.row_count == 0 else "; the same command does what is left"
-    console.print(f"{len(jobs)} cells: {counts}{again}")
-
-
-def _tell(jobs: Sequence[Job]) -> None:
-    """The plan of a sweep: cells, tokens, time and judge cost; a shared dense twin counts once."""
-    table = Table("cell", "samples to do", "tokens, at most", "s, at most", "judge USD", box=None)
-    seen: set[Path] = set()
-    total = [0, 0, 0.0, 0.0]
-    for job in jobs:
-        if job.setup is None:
-            table.add_row(" ".join(job.overrides), f"not applicable: {job.reason}", "", "", "")
-            continue
-        row = [0, 0, 0.0, 0.0]
-        for side in _sides(job.setup):
-            if side.cell.directory not in seen:
-                seen.add(side.cell.directory)
-                samples, tokens = plan.pending_tokens(job.setup, side)
-                seconds = plan.estimated_s(job.setup, tokens)[0]
-                cost = plan.judge_estimate(job.setup, side)[1]
-                row = [a + b for a, b in zip(row, (samples, tokens, seconds, cost), strict=True)]
-        total = [a + b for a, b in zip(total, row, strict=True)]
-        table.add_row(" ".join(job.overrides), *_cells_of(row))
-    table.add_row(f"{len(jobs)} cells", *_cells_of(total))
-    _console(stderr=False).print(table)
-
-
-def _console(stderr: bool) -> Console:
-    """As wide as needed where nobody looks at it: a log must not break its lines."""
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, width=None if terminal else 400)
-
-
-def _sides(setup: Setup) -> list[Side]:
-    return [side for side in systems(setup, selected(setup)) if side is not None]
-
-
-def _cells_of(row: list[float]) -> list[str]:
-    return [f"{row[0]:.0f}", f"{row[1]:.0f}", f"{row[2]:.0f}", f"{row[3]:.2f}"]
