@@ -112,6 +112,14 @@ class Outcome:
         return self.out.strip().split("\n")[-1]
 
 
+@pytest.fixture(autouse=True)
+def own_device_locks(monkeypatch, tmp_path_factory):
+    """What else runs on this machine must not hold tests up."""
+    folder = tmp_path_factory.getbasetemp() / "locks"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("skipbench.device._LOCKS", folder)
+
+
 @pytest.fixture
 def cli(monkeypatch, capsys, tmp_path):
     """Run the command line in this process, results under tmp_path/results."""

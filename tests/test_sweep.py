@@ -176,7 +176,7 @@ def test_quality_and_speed_come_from_the_same_generations(cli):
 
 
 def test_timed_work_waits_for_other_work_and_other_work_for_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("skipbench.device._LOCKS", tmp_path)
     with device.held("cpu", alone=False):
         pass
     path = next(tmp_path.glob("skipbench-*-cpu.lock"))

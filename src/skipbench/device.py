@@ -12,6 +12,9 @@ from pathlib import Path
 from filelock import ReadWriteLock, Timeout
 
 
+_LOCKS = Path(tempfile.gettempdir())
+
+
 @contextmanager
 def held(device: str, alone: bool) -> Iterator[None]:
     """Wait for the device and hold it: `alone` (times are compared), or with others that do not time.
@@ -20,10 +23,10 @@ def held(device: str, alone: bool) -> Iterator[None]:
     dies lets go.
     """
     name = re.sub(r"\W+", "-", f"skipbench-{getpass.getuser()}-{_physical(device)}")
-    lock = ReadWriteLock(Path(tempfile.gettempdir()) / f"{name}.lock")
+    lock = ReadWriteLock(_LOCKS / f"{name}.lock")
     acquire = lock.acquire_write if alone else lock.acquire_read
     try:
-        acquire(timeout=0)
+        acquire(timeout=1)  # others may be taking it at this very moment
     except Timeout:
         why = "timed work goes alone" if alone else "timed work is running"
         print(f"waiting for {device}: {why}", file=sys.stderr, flush=True)
