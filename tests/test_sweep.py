@@ -197,7 +197,7 @@ def test_timed_work_waits_for_other_work_and_other_work_for_it(tmp_path, monkeyp
         released.append(True)
         holder.communicate("\n")
 
-    threading.Timer(0.5, release).start()
+    threading.Timer(1.6, release).start()
     with device.held("cpu", alone=True):
         assert released
     assert "waiting for cpu: timed work goes alone" in capsys.readouterr().err

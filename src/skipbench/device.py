@@ -11,7 +11,6 @@ from pathlib import Path
 
 from filelock import ReadWriteLock, Timeout
 
-
 _LOCKS = Path(tempfile.gettempdir())
 
 
