@@ -59,6 +59,7 @@ def row_of(report: Path, method: str, asked: str = "0.25") -> dict[str, str]:
     return found[0]
 
 
+@pytest.mark.slow
 def test_same_records_same_bytes_without_torch(results, report, tmp_path):
     again = tmp_path / "again"
     code = (

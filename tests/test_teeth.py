@@ -174,7 +174,18 @@ def test_a_planted_bug_is_caught(bug, tmp_path):
     assert text.count(old) >= 1, f"{file} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1))
     name, _, chosen = tests.partition(" -k ")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", f"tests/{name}", "-k", chosen.strip("'")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-n",
+        "0",
+        f"tests/{name}",
+        "-k",
+        chosen.strip("'"),
+    ]
     ran = subprocess.run(
         command,
         cwd=tmp_path,
