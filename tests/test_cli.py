@@ -103,7 +103,7 @@ def test_every_method_runs_and_skips(cli, method):
 
 def test_replays_take_their_maps_from_a_cell(cli):
     args = ("task=factoid", "limit=12")
-    source = cell_of(cli(*args, "method=ffnskip", "skip=null", "method.threshold=0.9"))
+    source = cell_of(cli(*args, "method=ffnskip"))
     own = cell_of(cli(*args, "method=replay"))
     assert [r["token_ids"] for r in answers_of(own).values()] == [
         r["token_ids"] for r in answers_of(source).values()
