@@ -11,3 +11,6 @@ done
 rm -rf results/reference
 python -m skipbench.report "$runs" --pack results/reference
 python -m skipbench.report results/reference --out results/reference/report
+# what the same command makes again at any time and is large
+rm results/reference/report/report.html results/reference/report/samples.parquet
+rm results/reference/report/fig_map_*.png

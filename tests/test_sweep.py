@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from skipbench import device
+from skipbench import device, ls
 from skipbench.paths import conf_dir
 from skipbench.records import latest_records, read_json, read_lines
 from test_cli import answers_of, spawn
@@ -105,7 +105,9 @@ def test_cells_that_make_no_sense_are_told_before_the_first_runs(cli, tmp_path):
     assert "2 cells: 1 complete, 1 not applicable" in ran.err
 
 
-def test_a_failed_cell_is_listed_with_its_reason_and_tried_again(cli, tmp_path, monkeypatch):
+def test_a_failed_cell_is_listed_with_its_reason_and_tried_again(
+    cli, tmp_path, monkeypatch, capsys
+):
     from skipbench.engine import decode
 
     broken = decode.Engine.__init__
@@ -123,6 +125,9 @@ def test_a_failed_cell_is_listed_with_its_reason_and_tried_again(cli, tmp_path, 
     assert (failed["status"], fine["status"]) == ("failed", "complete")
     assert "out of luck" in failed["reason"]
     assert "the same command does what is left" in ran.err
+    monkeypatch.setattr("sys.argv", ["ls", "--results", str(tmp_path / "results")])
+    ls.main()
+    assert "out of luck" in capsys.readouterr().out
     monkeypatch.setattr(decode.Engine, "__init__", broken)
     assert cli(*arguments).code == 0
     assert [c["status"] for c in listed(tmp_path / "results")] == ["complete"] * 2

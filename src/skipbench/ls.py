@@ -60,7 +60,10 @@ def _list(results: Path, console: Console) -> None:
 
 
 def _status(cell: Path) -> tuple[str, str, str]:
-    """Status, n and strict accuracy; 'started' where there is no summary yet."""
+    """Status, n and strict accuracy; 'started' where there is no summary yet, or why it failed."""
+    failed = cell / "failed.json"
+    if failed.exists():
+        return f"failed: {read_json(failed).get('reason', '')}", "", ""
     if not (cell / "summary.json").exists():
         return "started", "", ""
     try:
