@@ -20,7 +20,8 @@ def main() -> None:
     default = os.environ.get("SKIPBENCH_RESULTS", "results")
     parser.add_argument("--results", type=Path, default=Path(default))
     options = parser.parse_args()
-    console = Console(soft_wrap=True, highlight=False)
+    width = None if sys.stdout.isatty() else 200  # a file has no edge to wrap at
+    console = Console(soft_wrap=True, highlight=False, width=width)
     try:
         if options.name:
             _show(options.name, console)
