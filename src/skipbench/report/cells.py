@@ -29,9 +29,10 @@ class CellData:
     label: str
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What two cells must share to stand in one table: task, part, model."""
-        return self.summary["task"], self.part, self.summary["model"]
+    def key(self) -> tuple[str, str, str, str]:
+        """What two cells must share to stand in one table: task, part, model, and the samples."""
+        data = str(self.manifest["decides"].get("data_sha256"))
+        return self.summary["task"], self.part, self.summary["model"], data
 
     @property
     def title(self) -> str:

@@ -72,21 +72,21 @@ def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
     A table of an experiment holds what it is compared with as well: its dense twins, and the
     matched controls of the same task where they were run outside of it.
     """
+    keys = list(_by_key(cells).items())
     made = [
         Group(
-            slug=slug(*filter(None, key)),
-            title=f"{members[0].title}, {key[2]}",
+            slug=slug(*_names(members, cells)),
+            title=_title(members, cells),
             cells=tuple(members),
             experiment=None,
         )
-        for key, members in _by_key(cells).items()
+        for _, members in keys
     ]
-    keys = list(_by_key(cells).items())
     for name, directories in experiments_of(results).items():
         inside = {directory.resolve() for directory in directories}
-        for place, (key, members) in enumerate(keys):
+        for place, (_, members) in enumerate(keys):
             chosen = [cell for cell in members if cell.directory.resolve() in inside]
-            group = _experiment(name, key, chosen, members) if chosen else None
+            group = _experiment(name, chosen, members, made[place]) if chosen else None
             if group is not None and len(group.cells) == len(members):
                 made[place] = replace(made[place], experiment=name)  # not the same tables twice
             elif group is not None:
@@ -94,32 +94,41 @@ def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
     return made
 
 
-def _by_key(cells: Sequence[CellData]) -> dict[tuple[str, str, str], list[CellData]]:
-    found: dict[tuple[str, str, str], list[CellData]] = {}
+def _names(members: Sequence[CellData], cells: Sequence[CellData]) -> tuple[str, ...]:
+    """Task, part, model; and how many samples, where others have the same name for another set."""
+    key, n = members[0].key, members[0].summary["n"]
+    sets = {cell.key[3]: cell.summary["n"] for cell in cells if cell.key[:3] == key[:3]}
+    alike = list(sets.values()).count(n) > 1
+    told = f"n {n} {key[3][:4]}" if alike else f"n {n}"
+    return tuple(filter(None, (*key[:3], told if len(sets) > 1 else "")))
+
+
+def _title(members: Sequence[CellData], cells: Sequence[CellData]) -> str:
+    model = members[0].key[2]
+    names = _names(members, cells)
+    return ", ".join((members[0].title, model, *names[names.index(model) + 1 :]))
+
+
+def _by_key(cells: Sequence[CellData]) -> dict[tuple[str, str, str, str], list[CellData]]:
+    found: dict[tuple[str, str, str, str], list[CellData]] = {}
     for cell in cells:
         found.setdefault(cell.key, []).append(cell)
     return found
 
 
 def _experiment(
-    name: str, key: tuple[str, str, str], chosen: Sequence[CellData], members: Sequence[CellData]
+    name: str, chosen: Sequence[CellData], members: Sequence[CellData], whole: Group
 ) -> Group:
     twins = {cell.summary.get("twin") for cell in chosen}
     twins |= {cell.summary.get("noise_floor", {}).get("fingerprint") for cell in chosen}
-    data = {cell.manifest["decides"].get("data_sha256") for cell in chosen}
     cells = [
         cell
         for cell in members
-        if cell in chosen
-        or fingerprint(cell) in twins
-        or (
-            cell.summary["method"] in CONTROLS
-            and cell.manifest["decides"].get("data_sha256") in data
-        )
+        if cell in chosen or fingerprint(cell) in twins or cell.summary["method"] in CONTROLS
     ]
     return Group(
-        slug=slug(name, *filter(None, key)),
-        title=f"{name}: {members[0].title}, {key[2]}",
+        slug=slug(name, whole.slug),
+        title=f"{name}: {whole.title}",
         cells=tuple(cells),
         experiment=name,
         whole=False,

@@ -10,7 +10,7 @@ import yaml
 from skipbench.report.captions import MECHANISM, made_of
 from skipbench.report.cells import CellData
 from skipbench.report.comparison import facts, metric_entry
-from skipbench.report.groups import asked_of, executed, failed, name_of
+from skipbench.report.groups import asked_of, executed, failed, fingerprint, name_of
 from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import HEADLINE, percent, shown, slug
 
@@ -42,13 +42,17 @@ def beside(name: str, cells: Sequence[CellData], model: str, provenance: str) ->
     """The paper's values of one experiment, each with the cells of ours that answer to it."""
     block, rows, used = paper()[name], [], set()
     for line in block["lines"]:
+        seen = set()
         for skip, value in zip(block["skips"], line["values"], strict=True):
+            if value in seen and paper()["methods"][line["method"]] == ["dense"]:
+                continue  # the same number, printed beside every ratio
+            seen.add(value)
             found = matched(line, skip, block["skips"], cells)
             used |= {cell.directory for cell in found}
             for cell in found or [None]:
                 rows.append(_row(line, skip, value, cell, cells))
     for cell in cells:
-        if cell.directory not in used:
+        if cell.directory not in used and cell.summary["method"] != "dense":
             line = {"method": "–", "task": cell.summary["task"], "metrics": _metrics(block, cell)}
             rows.append(_row(line, None, None, cell, cells))
     what = f"{block['title']}, beside ours on {model}"
@@ -79,8 +83,9 @@ def matched(
     """Our cells that answer to one of the paper's values: method, task, and the nearest request."""
     names = paper()["methods"][line["method"]]
     ours = [c for c in cells if c.summary["task"] == line["task"] and c.summary["method"] in names]
-    if names == ["dense"]:
-        return ours if skip == skips[0] else []
+    if names == ["dense"]:  # not those that only tell the noise floor
+        twins = {c.summary.get("twin") for c in cells}
+        return [c for c in ours if fingerprint(c) in twins]
     found = []
     for cell in ours:
         ratio = asked_of(cell, cells)

@@ -75,6 +75,7 @@ def save(made: Figure, out: Path, name: str) -> list[str]:
     }
     with matplotlib.rc_context(_STYLE):
         made.draw_without_rendering()
+        made.draw_without_rendering()  # long labels need a second pass
     made.set_layout_engine("none")  # laid out once, for both files
     for suffix, told in metadata.items():
         with matplotlib.rc_context(_STYLE), whole(out / f"{name}.{suffix}") as new:
