@@ -7,10 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from skipbench.paths import conf_dir
-from skipbench.records import read_json
+from skipbench.report.cells import CellData, cells_of
 
 COLUMNS = (
     "accuracy",
@@ -20,20 +17,6 @@ COLUMNS = (
     "abstention_rate",
 )
 LONG = ("fact_recall", "fact_precision", *COLUMNS[2:])
-
-
-def label_of(manifest: dict[str, Any]) -> str:
-    """Method with whatever differs from its YAML."""
-    name = manifest["method_name"]
-    defaults = yaml.safe_load((conf_dir() / "method" / f"{name}.yaml").read_text())
-    given = manifest["config"]["method"]
-    hidden = ("_target_", "skip", "cell", "influence")
-    changed = [
-        f"{key}={value}"
-        for key, value in given.items()
-        if key not in hidden and value != defaults.get(key)
-    ]
-    return " ".join([name, *changed])
 
 
 def cell_text(metric: dict[str, Any] | None) -> str:
@@ -49,9 +32,8 @@ def ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def row_of(directory: Path, columns: tuple[str, ...]) -> tuple[Any, str]:
-    summary = read_json(directory / "summary.json")
-    manifest = read_json(directory / "run.json")
+def row_of(cell: CellData, columns: tuple[str, ...]) -> tuple[Any, str]:
+    summary = cell.summary
     skip = summary["skip"]
     pair = summary["paired"].get("accuracy") or summary["paired"].get("fact_recall")
     floor = summary.get("noise_floor", {}).get("paired", {}).get("accuracy")
@@ -60,7 +42,7 @@ def row_of(directory: Path, columns: tuple[str, ...]) -> tuple[Any, str]:
         difference += f"; floor {floor['difference']:+.3f}"
     entropy = skip.get("trigger_entropy_bits")
     parts = [
-        label_of(manifest),
+        cell.label,
         "–" if skip["requested"] is None else f"{skip['requested']:g}",
         *(ratio(skip[key]) for key in ("ffn", "attn", "block", "weight_bytes_single")),
         "–" if entropy is None else f"{entropy:.2f}",
@@ -68,7 +50,7 @@ def row_of(directory: Path, columns: tuple[str, ...]) -> tuple[Any, str]:
         difference,
         str(summary["n"]),
     ]
-    order = (skip["requested"] is not None, skip["requested"] or 0.0, manifest["method_name"])
+    order = (skip["requested"] is not None, skip["requested"] or 0.0, summary["method"])
     return order, "| " + " | ".join(parts) + " |"
 
 
@@ -76,13 +58,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     options = parser.parse_args()
-    tables: dict[str, list[Path]] = {}
-    for path in sorted(options.results.glob("*/*/*/*/summary.json")):
-        config = read_json(path.parent / "run.json")["config"]
-        name = f"{config['task'].get('form', '')} {path.parts[-5]}".strip()
-        tables.setdefault(name, []).append(path.parent)
+    tables: dict[str, list[CellData]] = {}
+    for cell in cells_of(options.results):
+        tables.setdefault(cell.title, []).append(cell)
     for name, cells in tables.items():
-        columns = LONG if name.startswith("long") else COLUMNS
+        columns = LONG if "long" in name else COLUMNS
         print(f"\n### {name}\n")
         heads = ["method", "asked", "ffn", "attn", "block", "bytes", "entropy, bits", *columns]
         heads += ["difference to dense", "n"]
