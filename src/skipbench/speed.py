@@ -41,13 +41,14 @@ def speedup(records: Iterable[Json], twin: Iterable[Json], forced: bool) -> Json
     """Dense time per token over the method's, from batches that ran in turn in one process."""
     ours, theirs = _batch_times(records), _batch_times(twin)
     shared = sorted(ours.keys() & theirs.keys())
-    if not shared:
-        return {"speedup": None, "speedup_reason": "method and dense did not run in one process"}
     dense, method = [theirs[key] for key in shared], [ours[key] for key in shared]
-    natural = float(np.exp(np.mean(np.log(np.asarray(dense) / np.asarray(method)))))
     if not forced:
         reason = "replies end where they like; use decode=forced_length"
+        logs = np.log(np.asarray(dense) / np.asarray(method))
+        natural = float(np.exp(logs.mean())) if shared else None
         return {"speedup": None, "speedup_reason": reason, "speedup_natural_stop": natural}
+    if not shared:
+        return {"speedup": None, "speedup_reason": "method and dense did not run in one process"}
     interval = stats.ratio_interval(method, dense)
     if interval is None:
         return {"speedup": None, "speedup_reason": f"{len(shared)} paired batches, 3 are needed"}
