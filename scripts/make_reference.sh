@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-results/runs_for_reference}
 for name in quick table2 table3 fig2 fig3 fig4 fig5 kv where_and_when table4 pareto; do
-  python -m skipbench experiment=$name results_dir="$runs" > /dev/null
+  python -m skipbench experiment=$name results_dir="$runs" > /dev/null ||
+    { echo "experiment=$name did not end well; see above" >&2; exit 1; }
 done
 rm -rf results/reference
 python -m skipbench.report "$runs" --pack results/reference

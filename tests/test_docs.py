@@ -41,7 +41,7 @@ def test_no_language_is_forgotten():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if commands(d).strip()], ids=lambda p: p.name
 )

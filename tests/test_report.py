@@ -28,7 +28,7 @@ from skipbench.report.pareto import p_front, points_of
 from skipbench.report.scan import onset_of, scan_of, unpack
 from skipbench.report.text import letters, markdown, shown, slug, tex
 
-MAIN = "table_main_factoid_short_forced_length_tiny"
+MAIN = "table_main_factoid_short_forced_length_tiny_n24"
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def test_points_are_the_paired_differences(results, report):
 def test_every_figure_is_drawn_or_explained(report):
     index = json.loads((report / "index.json").read_text())
     assert {e["file"] for e in index if e["file"]} | {"index.json"} == set(digests(report))
-    group = "factoid_short_forced_length_tiny"
+    group = "factoid_short_forced_length_tiny_n24"
     for name in FIGURES:
         stem = f"fig_{name}_{group}"
         found = [e for e in index if (e["file"] or e["name"]).startswith(stem)]
@@ -305,7 +305,7 @@ def test_every_figure_is_drawn_or_explained(report):
 
 
 def test_fonts_are_embedded(report):
-    content = (report / "fig_quality_factoid_short_forced_length_tiny.pdf").read_bytes()
+    content = (report / "fig_quality_factoid_short_forced_length_tiny_n24.pdf").read_bytes()
     assert b"/FontFile2" in content
     assert b"/Type3" not in content
     assert b"CreationDate" not in content
@@ -355,7 +355,7 @@ def test_experiment_stands_beside_the_paper(report):
         assert markdown(note) in text
     drawn = [r for r in rows_of(report, "fig_paper_table3_tiny") if r["whose"] == "ours"]
     assert {r["method"].split()[0] for r in drawn} == {"dense", "ffnskip", "ffnskip_noadapt"}
-    experiment = rows_of(report, "table_main_table3_factoid_short_forced_length_tiny")
+    experiment = rows_of(report, "table_main_table3_factoid_short_forced_length_tiny_n24")
     methods = {r["method"].split()[0] for r in experiment}
     assert {"dense", "ffnskip", "ffnskip_random", "ffnskip_noadapt"} == methods
 
@@ -430,8 +430,8 @@ def test_real_run_is_reported(cli, tmp_path):
     out = tmp_path / "out"
     build(tmp_path / "results", out)
     summary = read_json(next((tmp_path / "results").glob("*/*/ffnskip/*/summary.json")))
-    rows = rows_of(out, "table_main_factoid_short_tiny")
+    rows = rows_of(out, "table_main_factoid_short_tiny_n12")
     assert [r["method"].split()[0] for r in rows][:2] == ["dense", "noise"]
     ours = rows[-1]
     assert float(ours["accuracy, %"]) == summary["metrics"]["accuracy"]["value"]
-    assert "Mechanism check" in (out / "table_main_factoid_short_tiny.tex").read_text()
+    assert "Mechanism check" in (out / "table_main_factoid_short_tiny_n12.tex").read_text()

@@ -143,7 +143,7 @@ def test_a_dry_run_tells_tokens_time_and_the_judges_cost(cli, monkeypatch):
     first, second = ([float(x) for x in row[-4:]] for row in rows)
     assert first[0] == 8  # its own four and those of the dense twin
     assert second[0] == 4  # the twin counts once
-    assert first[1] == 8 * 64
+    assert first[1] == 8 * 64 * 2
     assert first[3] > second[3] > 0
     total = next(line for line in ran.out.split("\n") if "2 cells" in line).split()
     assert float(total[-4]) == 12

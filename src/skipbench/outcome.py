@@ -95,13 +95,14 @@ def write_list(
     if table.row_count:
         console.print(table)
     counts = ", ".join(f"{n} {status}" for status, n in Counter(s for s, _ in statuses).items())
-    again = "" if table.row_count == 0 else "; the same command does what is left"
+    left = any(status not in ("complete", "not applicable") for status, _ in statuses)
+    again = "; the same command does what is left" if left else ""
     console.print(f"{len(jobs)} cells: {counts}{again}")
 
 
 def tell_plan(jobs: Sequence[Job]) -> None:
     """The plan of a sweep: cells, tokens, time and judge cost; a shared dense twin counts once."""
-    table = Table("cell", "samples to do", "tokens, at most", "s, at most", "judge USD", box=None)
+    table = Table("cell", "samples to do", "tokens, at most", "s, roughly", "judge USD", box=None)
     seen: set[Path] = set()
     total = [0, 0, 0.0, 0.0]
     for job in jobs:

@@ -18,19 +18,20 @@ def tell(setup: Setup, sides: list[Side]) -> None:
         seconds, source = estimated_s(setup, tokens)
         print(
             f"{side.cell.identity['method_name']}: {samples} of {len(side.cell.samples)} samples "
-            f"to do, at most {tokens} new tokens in the first turn, at most about {seconds:.0f} s "
-            f"({source}), in {side.cell.directory}"
+            f"to do, at most {tokens} new tokens, roughly {seconds:.0f} s ({source}; loading, "
+            f"calibration and what a slow method adds not counted), in {side.cell.directory}"
         )
     _tell_judge(setup, sides)
 
 
 def pending_tokens(setup: Setup, side: Side) -> tuple[int, int]:
-    """Samples that are left, and the most tokens that their first turns can ask for."""
+    """Samples that are left, and the most tokens that they can ask for, in all their turns."""
     pending = side.cell.pending()
-    prompts = [setup.task.prompt(s, []) for s in side.cell.samples if s.sample_id in pending]
+    left = [sample for sample in side.cell.samples if sample.sample_id in pending]
     if setup.decoding.mode == "forced_length":
-        return len(pending), setup.decoding.forced_length * len(prompts)
-    return len(pending), sum(p.max_new_tokens for p in prompts if p is not None)
+        return len(left), setup.decoding.forced_length * sum(len(s.turns) for s in left)
+    first = [(len(s.turns), setup.task.prompt(s, [])) for s in left]
+    return len(left), sum(turns * p.max_new_tokens for turns, p in first if p is not None)
 
 
 def estimated_s(setup: Setup, tokens: int) -> tuple[float, str]:

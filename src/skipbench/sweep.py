@@ -158,6 +158,10 @@ def _stages(
 
     A cell that would play the maps of one that did not get done is `lost`, without being launched.
     """
+    for job in jobs:
+        if job.setup is None:
+            words = " ".join(job.overrides)
+            print(f"skipbench: not applicable: {words}: {job.reason}", file=sys.stderr)
     good = [job for job in jobs if job.setup is not None]
     yield [] if alone else _twins(good)
     yield [job.overrides for job in good if job.setup and job.setup.source is None]

@@ -48,7 +48,11 @@ def show_line(directory: Path) -> None:
     skip, parts = summary["skip"], []
     for metric, label in _ROWS:
         found = summary["metrics"].get(metric)
-        if found and found["value"] is not None and metric not in ("accuracy_llmkick",):
+        if (
+            found
+            and found["value"] is not None
+            and metric not in ("accuracy_contains", "accuracy_llmkick")
+        ):
             pair = summary["paired"].get(metric)
             change = f" ({pair['difference']:+.3f})" if pair else ""
             parts.append(f"{label.split(' (')[0]} {found['value']:.3f}{change}")

@@ -134,15 +134,15 @@ def paired_difference(
     a, b = np.asarray(method, dtype=float), np.asarray(dense, dtype=float)
     delta = a - b
     error, groups = clustered_error(delta, clusters)
+    binary = set(np.unique(np.concatenate([a, b]))) <= {0.0, 1.0}
     if groups < 2:
         half = error = float("inf")
-    elif error == 0:
-        # nothing differs in any cluster: the upper Wilson limit of 0 out of G bounds the change
-        half = wilson(0, groups)[1]
-        error = half / 1.96
     else:
-        half = float(stats.t.ppf(0.975, groups - 1)) * error
-    binary = set(np.unique(np.concatenate([a, b]))) <= {0.0, 1.0}
+        # where (almost) nothing differs, the upper Wilson limit of 0 out of G bounds the change: one
+        # flip must not make surer than none
+        least = wilson(0, groups)[1] if binary or error == 0 else 0.0
+        half = max(float(stats.t.ppf(0.975, groups - 1)) * error, least)
+        error = max(error, least / 1.96)
     lost, won = int((delta < 0).sum()), int((delta > 0).sum())
     table = [[0, lost], [won, 0]]
     mean = float(delta.mean())

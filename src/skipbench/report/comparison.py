@@ -31,6 +31,7 @@ from skipbench.report.text import (
 )
 
 SKIPS = (("ffn", "FFN"), ("attn", "attn"), ("block", "block"), ("weight_bytes", "bytes"))
+_FAIR = 0.05  # further from its request than this, a cell is compared with nothing in its block
 Holm = dict[tuple[str, str], float]  # (fingerprint, metric) -> adjusted p
 
 
@@ -67,8 +68,17 @@ def _legend(adjusted: Holm) -> str:
         "Under a request: the phase that skips. Skipped: executed share of decode steps × blocks; bytes: "
         "weight bytes not read. Brackets: "
         "95 % intervals, clustered by entity or question. Bold: best of a block of equal requests. "
-        f"Asterisk: differs from dense at p < 0.05, Holm over the {len(adjusted)} tests of this table."
+        "Dagger: executed more than 5 points off its request, and never bold. "
+        f"Asterisk: differs from dense at p < 0.05, Holm over the {len(adjusted)} tests of this table"
+        f"{_coarse(len(adjusted))}. MDE: difference that so many samples show with 80 % power. p NI: of "
+        "a loss of the margin or more."
     )
+
+
+def _coarse(tests: int) -> str:
+    """What a permutation with so few draws cannot show."""
+    least = tests / 5000  # two-sided, 9,999 flips
+    return "" if least < 0.05 else " (none can fall below 0.05: its least p is 0.0002)"
 
 
 def _notes(group: Group) -> tuple[str, ...]:
@@ -93,11 +103,14 @@ def holm_of(group: Group, metrics: Sequence[str]) -> Holm:
 def _best(group: Group, metrics: Sequence[str]) -> set[tuple[str, str]]:
     """(fingerprint, metric) of the best method that skips, of each block of equal requests."""
     made = set()
-    for asked in {asked_of(cell, group.cells) for cell in group.skipping}:
+    for asked in {asked_of(cell, group.cells) for cell in group.skipping} - {None}:
         members = [
             cell
             for cell in group.skipping
-            if asked_of(cell, group.cells) == asked and failed(cell) is None and _skips(cell)
+            if asked_of(cell, group.cells) == asked
+            and failed(cell) is None
+            and _skips(cell)
+            and not missed(cell, asked)
         ]
         for metric in metrics:
             values = [v for cell in members if (v := value_of(cell, metric)) is not None]
@@ -106,6 +119,12 @@ def _best(group: Group, metrics: Sequence[str]) -> set[tuple[str, str]]:
             top = min(values) if metric in LOWER_IS_BETTER else max(values)
             made |= {(fingerprint(c), metric) for c in members if value_of(c, metric) == top}
     return made
+
+
+def missed(cell: CellData, asked: float | None) -> bool:
+    """Whether what was executed is not what was asked for: no fair member of its block."""
+    made = executed(cell, cell.summary["skip"].get("unit") or "ffn")
+    return asked is not None and made is not None and abs(made - asked) > _FAIR
 
 
 def _skips(cell: CellData) -> bool:
@@ -150,16 +169,26 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
     own = cell.summary["skip"].get("requested")
     asked = asked_of(cell, group.cells)
     text = percent(asked) if own is not None or asked is None else f"({percent(asked)})"
+    text += "†" if cell not in group.dense and missed(cell, asked) else ""
     if cell in group.dense:
         text = ""
     elif asked is None:
         text = "own"
     made = [name_entry(cell), Entry(text=text, small=phase_of(cell))]
+    prefill = cell.summary.get("skip_prefill") or {}
     for key, _ in SKIPS:
         exact = executed(cell, key)
-        number = Number("value", exact, percent(exact))
+        numbers = [Number("value", exact, percent(exact))]
+        before = prefill.get(key)
+        if before:
+            numbers.append(Number("prefill", before, percent(before)))
         made.append(
-            Entry(text=percent(exact), numbers=(number,), origin=_origin(cell, f"skip.{key}"))
+            Entry(
+                text=percent(exact),
+                small=f"prefill {percent(before)}" if before else "",
+                numbers=tuple(numbers),
+                origin=_origin(cell, f"skip.{key}"),
+            )
         )
     return made
 
@@ -224,15 +253,20 @@ def difference_entries(
     if adjusted is not None:
         p += (Number("holm", adjusted, p_value(adjusted)),)
     told = "" if adjusted is None else f"Holm {p_value(adjusted)}"
+    mde = Number("mde", pair["minimum_detectable"], shown(metric, pair["minimum_detectable"]))
+    noninferior = p_value(pair["p_noninferior"])
+    p += (Number("noninferior", pair["p_noninferior"], noninferior),)
     return [
         Entry(
             text=shown(metric, pair["difference"], True),
             small=interval(pair["low"], pair["high"], metric, True),
-            note=count(pair["n"], 0),
-            numbers=numbers,
+            note=f"{count(pair['n'], 0)}, MDE {shown(metric, mde.exact)}",
+            numbers=(*numbers, mde),
             origin=origin,
         ),
-        Entry(text=p_value(pair["p"]), small=told, numbers=p, origin=origin),
+        Entry(
+            text=p_value(pair["p"]), small=told, note=f"NI {noninferior}", numbers=p, origin=origin
+        ),
     ]
 
 

@@ -59,6 +59,8 @@ def value_of(cell: CellData, metric: str) -> float | None:
 
 
 def primary_of(cells: Sequence[CellData]) -> str:
+    if any(value_of(cell, "fact_recall") is not None for cell in cells):
+        return "fact_recall"  # of many facts, all or nothing is the wrong measure
     for metric in HEADLINE:
         better = metric not in (*LOWER_IS_BETTER, *NEITHER)
         if better and any(value_of(cell, metric) is not None for cell in cells):
@@ -95,18 +97,19 @@ def groups_of(cells: Sequence[CellData], results: Path) -> list[Group]:
 
 
 def _names(members: Sequence[CellData], cells: Sequence[CellData]) -> tuple[str, ...]:
-    """Task, part, model; and how many samples, where others have the same name for another set."""
+    """Task, part, model and number of samples; the samples' digest where two sets are as large.
+
+    Names must not depend on what else is in the folder: texts refer to them.
+    """
     key, n = members[0].key, members[0].summary["n"]
     sets = {cell.key[3]: cell.summary["n"] for cell in cells if cell.key[:3] == key[:3]}
     alike = list(sets.values()).count(n) > 1
-    told = f"n {n} {key[3][:4]}" if alike else f"n {n}"
-    return tuple(filter(None, (*key[:3], told if len(sets) > 1 else "")))
+    return tuple(filter(None, (*key[:3], f"n{n} {key[3][:4]}" if alike else f"n{n}")))
 
 
 def _title(members: Sequence[CellData], cells: Sequence[CellData]) -> str:
-    model = members[0].key[2]
-    names = _names(members, cells)
-    return ", ".join((members[0].title, model, *names[names.index(model) + 1 :]))
+    told = _names(members, cells)[-1].replace("n", "n = ", 1)
+    return ", ".join((members[0].title, members[0].key[2], told))
 
 
 def _by_key(cells: Sequence[CellData]) -> dict[tuple[str, str, str, str], list[CellData]]:
@@ -121,11 +124,12 @@ def _experiment(
 ) -> Group:
     twins = {cell.summary.get("twin") for cell in chosen}
     twins |= {cell.summary.get("noise_floor", {}).get("fingerprint") for cell in chosen}
-    cells = [
-        cell
-        for cell in members
-        if cell in chosen or fingerprint(cell) in twins or cell.summary["method"] in CONTROLS
-    ]
+    wanted = {asked_of(cell, members) for cell in chosen if cell.summary["method"] != "dense"}
+
+    def control(cell: CellData) -> bool:
+        return cell.summary["method"] in CONTROLS and asked_of(cell, members) in wanted
+
+    cells = [c for c in members if c in chosen or fingerprint(c) in twins or control(c)]
     return Group(
         slug=slug(name, whole.slug),
         title=f"{name}: {whole.title}",

@@ -1,6 +1,7 @@
 """A small copy of results, without replies, from which the same tables can be made again."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,14 @@ def _write(path: Path, value: Any, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+_PATH = re.compile(r"(^|=)([/~]\S*)$")  # alone, or the value of an override
+
+
 def _without_paths(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_paths(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_without_paths(each) for each in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return Path(value).name
+    if isinstance(value, str):
+        return _PATH.sub(lambda found: found[1] + Path(found[2]).name, value)
     return value

@@ -12,10 +12,10 @@ from skipbench.report.cells import CellData
 from skipbench.report.comparison import facts, metric_entry
 from skipbench.report.groups import asked_of, executed, failed, fingerprint, name_of
 from skipbench.report.tables import Entry, Number, Row, Table
-from skipbench.report.text import HEADLINE, percent, shown, slug
+from skipbench.report.text import HEADLINE, graded, percent, slug
 
 Json = dict[str, Any]
-_NEAR = 0.06  # a request that is further from the paper's ratio is another one
+_NEAR = 0.03  # of the paper's ratio
 
 
 @cache
@@ -137,7 +137,7 @@ def _row(
 
 
 def _printed(metric: str, value: float) -> str:
-    return f"{value:.2f}" if metric == "speedup" else shown(metric, value)
+    return f"{value if metric == 'speedup' or graded(metric) else 100 * value:.2f}"
 
 
 def _measured(metric: str, found: Json | None, cell: CellData) -> Entry:

@@ -82,7 +82,9 @@ def _read(path: Path) -> Scan:
 def _scan(cell: CellData, scored: Values) -> Scan:
     scan = _empty(cell.manifest.get("num_layers") or 0)
     spent: dict[str, list[float]] = {}
+    samples = 0
     for records in _pieces(cell):
+        samples += len(records)
         right = _among(hashes([r["sample_id"] for r in records]), scored.right)
         for record, side in zip(records, right.astype(int).tolist(), strict=True):
             try:
@@ -90,6 +92,11 @@ def _scan(cell: CellData, scored: Values) -> Scan:
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 where = f"{cell.directory / 'records.jsonl'}, sample {record['sample_id']!r}"
                 raise BadInput(f"{where}: {type(error).__name__}: {error}") from None
+    if cell.summary["status"] == "complete" and 0 < samples < cell.summary["n"]:
+        raise BadInput(
+            f"{cell.directory / 'records.jsonl'} holds {samples} of the {cell.summary['n']} samples "
+            "that its summary was made of; repeat the command that made it"
+        )
     scan.batches = _per_token(spent)
     again: dict[str, list[float]] = {}
     for line in read_lines(cell.directory / "twin_times.jsonl"):

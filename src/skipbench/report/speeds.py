@@ -32,9 +32,10 @@ def speed_table(group: Group, points: Sequence[Point], provenance: str) -> Table
             group,
             "Measured speed, and what the skipped bytes would allow",
             "Times at the 50th percentile. Speed-up: time of a token, dense over method, from "
-            "batches that took turns in one process. Allowed: 1 / (1 − weight bytes not read), in "
-            "the batches that were run and for a reply alone. P(front): share of bootstrap draws in "
-            "which no other method is as good and as fast.",
+            "batches that took turns in one process; times of different rows were not, and are not to be "
+            "divided. By bytes: 1 / (1 − weight bytes not read), in the batches that were run and for a "
+            "reply alone; more is possible where calls cost more than bytes. P(front): share of "
+            "bootstrap draws in which no other method is as good and as fast.",
         ),
         columns=(
             "method",
@@ -42,8 +43,8 @@ def speed_table(group: Group, points: Sequence[Point], provenance: str) -> Table
             "bytes skipped, %",
             "time per token, ms",
             "speed-up",
-            "allowed, batch",
-            "allowed, alone",
+            "by bytes, batch",
+            "by bytes, alone",
             "P(front)",
         ),
         rows=tuple(rows),

@@ -111,6 +111,9 @@ def brief(label: str) -> str:
     return re.sub(r"\b[a-z_]+=([A-Za-z])", r"\1", label)
 
 
+_LONG = 26  # letters of a label: two of these do not stand side by side
+
+
 def height_of(labels: int, columns: int) -> float:
     """Inches that a legend of so many labels takes."""
     return 0.13 * -(-labels // columns)
@@ -121,6 +124,8 @@ def legend_below(made: Figure, axes: Axes, columns: int = 3) -> None:
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     if once:
+        if max(map(len, once)) > _LONG:
+            columns = 1
         made.legend(
             once.values(),
             once.keys(),
