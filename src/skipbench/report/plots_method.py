@@ -155,7 +155,7 @@ def grades(source: Source) -> Iterator[Drawn]:
             axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
         labels = [m.split(".", 1)[1] for m in categories]
         axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-        axes.set_yticks(range(len(cells)), names, fontsize=5)
+        axes.set_yticks(range(len(cells)), names, fontsize=5 if max(map(len, names)) < 24 else 4)
         for spine in axes.spines.values():
             spine.set_visible(False)
     records = [

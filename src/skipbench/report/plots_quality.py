@@ -18,6 +18,8 @@ from skipbench.report.text import HEADLINE, graded
 
 _AXES = (("weight_bytes_single", "weight bytes not read, %"), ("ffn", "FFN calls not made, %"))
 
+_MOST = 24  # lines of a figure
+
 
 def metric_label(metric: str) -> str:
     name = HEADLINE.get(metric, metric)
@@ -33,6 +35,8 @@ def quality(source: Source) -> Iterator[Drawn]:
     cells = [c for c in group.skipping if failed(c) is None and value_of(c, metric) is not None]
     if not cells:
         raise Absent(f"no complete cell of a method has a value of {metric}")
+    if len(_families(cells)) > _MOST:
+        raise Absent(f"{len(_families(cells))} settings are more than one figure can tell apart")
     records: Records = []
     styles = looks(group.skipping)
     with figure(2.0 + height_of(len(styles), 2)) as made:

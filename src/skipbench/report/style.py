@@ -55,7 +55,7 @@ _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.02,
-    "figure.constrained_layout.w_pad": 0.02,
+    "figure.constrained_layout.w_pad": 0.04,
     "savefig.dpi": 300,
 }
 
@@ -124,7 +124,10 @@ def legend_below(made: Figure, axes: Axes, columns: int = 3) -> None:
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     if once:
-        if max(map(len, once)) > _LONG:
+        if max(map(len, once)) > _LONG and columns > 1:
+            width, height = made.get_size_inches()
+            more = height_of(len(once), 1) - height_of(len(once), columns)
+            made.set_size_inches(width, height + more)
             columns = 1
         made.legend(
             once.values(),
