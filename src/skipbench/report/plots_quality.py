@@ -16,7 +16,7 @@ from skipbench.report.speeds import bought
 from skipbench.report.style import brief, figure, height_of, legend_below, looks
 from skipbench.report.text import HEADLINE, graded
 
-_AXES = (("weight_bytes_single", "weight bytes not read, %"), ("ffn", "FFN calls not made, %"))
+_AXES = (("weight_bytes_single", "bytes not read (alone), %"), ("ffn", "FFN calls not made, %"))
 
 _MOST = 24  # lines of a figure
 
