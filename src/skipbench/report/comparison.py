@@ -6,6 +6,13 @@ from typing import Any
 from skipbench.metrics.stats import holm
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
+from skipbench.report.entries import (
+    difference_entries,
+    facts,
+    metric_entry,
+    name_entry,
+    origin_of,
+)
 from skipbench.report.groups import (
     CONTROLS,
     Group,
@@ -13,7 +20,6 @@ from skipbench.report.groups import (
     executed,
     failed,
     fingerprint,
-    label_of,
     phase_of,
     value_of,
 )
@@ -22,12 +28,8 @@ from skipbench.report.text import (
     HEADLINE,
     LOWER_IS_BETTER,
     NEITHER,
-    count,
     graded,
-    interval,
-    p_value,
     percent,
-    shown,
 )
 
 SKIPS = (("ffn", "FFN"), ("attn", "attn"), ("block", "block"), ("weight_bytes", "bytes"))
@@ -154,16 +156,6 @@ def _row(
     )
 
 
-def facts(cell: CellData, asked: float | None) -> dict[str, Any]:
-    """What the CSV tells of a row beside its entries."""
-    return {
-        "asked": asked,
-        "phase": phase_of(cell),
-        "status": cell.summary["status"],
-        "fingerprint": fingerprint(cell),
-    }
-
-
 def _left(cell: CellData, group: Group) -> list[Entry]:
     """Method, request, phase and what was executed."""
     own = cell.summary["skip"].get("requested")
@@ -187,20 +179,10 @@ def _left(cell: CellData, group: Group) -> list[Entry]:
                 text=percent(exact),
                 small=f"prefill {percent(before)}" if before else "",
                 numbers=tuple(numbers),
-                origin=_origin(cell, f"skip.{key}"),
+                origin=origin_of(cell, f"skip.{key}"),
             )
         )
     return made
-
-
-def name_entry(cell: CellData) -> Entry:
-    """The method, and under it what was changed of it."""
-    method, _, changed = label_of(cell).partition(" ")
-    return Entry(text=method.rstrip(","), small=changed)
-
-
-def _origin(cell: CellData, metric: str) -> str:
-    return f"{fingerprint(cell)} {metric}"
 
 
 def _metric(cell: CellData, metric: str, best: bool, p: float | None) -> Entry:
@@ -212,62 +194,11 @@ def _metric(cell: CellData, metric: str, best: bool, p: float | None) -> Entry:
     return metric_entry(found, metric, best, "*" if p is not None and p < 0.05 else "", cell)
 
 
-def metric_entry(
-    found: dict[str, Any], metric: str, best: bool, mark: str, cell: CellData
-) -> Entry:
-    """Value, interval, n and unscored of one metric of a summary."""
-    note = count(found["n"], found["unscored"])
-    numbers = [
-        Number(key, found[key], shown(metric, found[key])) for key in ("value", "low", "high")
-    ]
-    numbers += [Number(key, found[key], str(found[key])) for key in ("n", "unscored")]
-    if found["value"] is None:
-        return Entry(
-            text="unscored", note=note, numbers=tuple(numbers), origin=_origin(cell, metric)
-        )
-    return Entry(
-        text=shown(metric, found["value"]),
-        small=interval(found["low"], found["high"], metric),
-        note=note,
-        mark=mark,
-        bold=best,
-        numbers=tuple(numbers),
-        origin=_origin(cell, metric),
-    )
-
-
 def _difference(cell: CellData, metric: str, adjusted: float | None) -> list[Entry]:
     pair = cell.summary["paired"].get(metric)
     if pair is None or failed(cell) is not None:
         return [Entry(text="–"), Entry(text="–")]
-    return difference_entries(pair, metric, adjusted, _origin(cell, f"paired.{metric}"))
-
-
-def difference_entries(
-    pair: dict[str, Any], metric: str, adjusted: float | None, origin: str
-) -> list[Entry]:
-    """A paired difference with its interval, and its p, raw and adjusted."""
-    keys = ("difference", "low", "high")
-    numbers = tuple(Number(k, pair[k], shown(metric, pair[k], True)) for k in keys)
-    p = (Number("p", pair["p"], p_value(pair["p"])),)
-    if adjusted is not None:
-        p += (Number("holm", adjusted, p_value(adjusted)),)
-    told = "" if adjusted is None else f"Holm {p_value(adjusted)}"
-    mde = Number("mde", pair["minimum_detectable"], shown(metric, pair["minimum_detectable"]))
-    noninferior = p_value(pair["p_noninferior"])
-    p += (Number("noninferior", pair["p_noninferior"], noninferior),)
-    return [
-        Entry(
-            text=shown(metric, pair["difference"], True),
-            small=interval(pair["low"], pair["high"], metric, True),
-            note=f"{count(pair['n'], 0)}, MDE {shown(metric, mde.exact)}",
-            numbers=(*numbers, mde),
-            origin=origin,
-        ),
-        Entry(
-            text=p_value(pair["p"]), small=told, note=f"NI {noninferior}", numbers=p, origin=origin
-        ),
-    ]
+    return difference_entries(pair, metric, adjusted, origin_of(cell, f"paired.{metric}"))
 
 
 def _floor_of(group: Group) -> dict[str, Any] | None:

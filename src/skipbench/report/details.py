@@ -8,7 +8,7 @@ from skipbench.metrics.answers import OUTCOMES
 from skipbench.metrics.collapse import KINDS
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
-from skipbench.report.comparison import facts, metric_entry, name_entry
+from skipbench.report.entries import facts, metric_entry, name_entry
 from skipbench.report.groups import Group, Read, asked_of, executed, failed
 from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import percent, shown

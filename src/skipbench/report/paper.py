@@ -9,7 +9,7 @@ import yaml
 
 from skipbench.report.captions import MECHANISM, made_of
 from skipbench.report.cells import CellData
-from skipbench.report.comparison import facts, metric_entry
+from skipbench.report.entries import facts, metric_entry
 from skipbench.report.groups import asked_of, executed, failed, fingerprint, name_of
 from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import HEADLINE, graded, percent, slug

@@ -5,7 +5,7 @@ from typing import Any
 
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
-from skipbench.report.comparison import facts, name_entry
+from skipbench.report.entries import facts, name_entry
 from skipbench.report.groups import Group, asked_of, executed, failed, fingerprint
 from skipbench.report.pareto import Point
 from skipbench.report.tables import Entry, Number, Row, Table
