@@ -4,6 +4,7 @@ ShortGPT (Men et al., arXiv 2403.03853): block influence BI = 1 - E[cos(block in
 over all tokens of calibration text; the blocks of least influence are removed.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -31,7 +32,7 @@ PARTS = ("block", "attn", "ffn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Static(Policy):
+class Static(Policy, ABC):
     """A set of blocks, or halves of blocks, that never run in the phase.
 
     Where only the prefill is skipped, decode attends to the prompt in those blocks too: their keys
@@ -55,9 +56,9 @@ class Static(Policy):
         elif needed == "project" and self.kv == "none":
             raise BadInput("method.kv='none' with method.phase='prefill' leaves holes; use project")
 
+    @abstractmethod
     def chosen(self, num_layers: int) -> frozenset[int]:
-        """The blocks that are dropped; each subclass has its own."""
-        return frozenset()
+        """The blocks that are dropped."""
 
     def check(self, num_layers: int) -> None:
         self.chosen(num_layers)
