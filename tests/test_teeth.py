@@ -20,7 +20,7 @@ BUGS = {
         "test_metrics.py -k empty_reply",
     ),
     "one sample more than asked for": (
-        "run.py",
+        "job.py",
         "samples[: setup.limit]",
         "samples[: setup.limit + 1 if setup.limit else None]",
         "test_cli.py -k the_main_job",
