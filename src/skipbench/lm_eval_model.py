@@ -110,7 +110,7 @@ class SkipbenchLM(TemplateLM):
 
     def _loglikelihood_tokens(
         self,
-        requests: list[tuple[tuple[str, str] | None, list[int], list[int]]],
+        requests: list[Any],  # each: both texts or None, ids of the context and of the continuation
         disable_tqdm: bool = False,
         **_: Any,
     ) -> list[tuple[float, bool]]:
