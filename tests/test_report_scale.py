@@ -19,6 +19,11 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+def asked(i: int) -> dict:
+    return {"sample_id": f"q/{i}", "cluster": f"about q/{i}", "turns": ["What?"],
+            "references": [["This."]], "meta": {}}  # fmt: skip
+
+
 def write_many(root: Path, n: int) -> Path:
     """Two cells of n / 2 records each; lines repeat a few, with names of their own."""
     dense = write_cell(root, Made(method="dense", wrong=(0,)))
@@ -26,7 +31,7 @@ def write_many(root: Path, n: int) -> Path:
     for directory, made in ((dense, Made(method="dense", wrong=(0,))), (None, method)):
         place = directory or write_cell(root, made, twin=dense)
         for name, lines_of in (
-            ("samples", lambda i, _: [{"sample_id": f"q/{i}", "cluster": f"about q/{i}"}]),
+            ("samples", lambda i, _: [asked(i)]),
             ("records", lambda i, made: [record_of(i, made)]),
             ("scores", scores_of),
         ):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ _CHARACTERS = 6_000  # of one text
 _STEPS = 512  # of one skip map
 _ALL_CHARACTERS = 16_000_000  # of all texts of a page, shared evenly among its cells
 _SHELVES = ("changed", "wrong", "failed", "other")
+_LOOKED_AT = 300_000  # score lines of a cell: samples to show are chosen among the first
 
 
 class Pool:
@@ -75,7 +76,7 @@ def gather(cells: Iterable[CellData], most: int, pool: Pool) -> Iterator[tuple[C
         members = list(group)
         dense = replace(members[0], directory=members[0].directory.parents[1] / "dense" / twin[1])
         with _blame(dense.directory):
-            known = compact(dense.scores()) if twin[1] else {}
+            known = compact(islice(dense.scores(), _LOOKED_AT)) if twin[1] else {}
         chosen = [choose(cell, known, most) for cell in members]
         wanted = {sample_id for one in chosen for sample_id in one.marks}
         replies = _records(dense, wanted) if twin[1] else {}
@@ -104,7 +105,9 @@ def choose(cell: CellData, dense: Mapping[str, Marks], most: int) -> Chosen:
     made = Chosen(cell)
     shelves: dict[str, dict[str, Marks]] = {name: {} for name in _SHELVES}
     with _blame(cell.directory):
-        for sample_id, lines in groupby(cell.scores(), key=itemgetter("sample_id")):
+        for sample_id, lines in groupby(
+            islice(cell.scores(), _LOOKED_AT), key=itemgetter("sample_id")
+        ):
             marks = marks_of(_noting(lines, made.reasons))
             if marks:
                 shelf = shelves[_shelf(marks, dense.get(sample_id))]
