@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -385,6 +386,26 @@ def spawn(results: Path, *arguments: str, **kwargs) -> subprocess.Popen:
     )  # fmt: skip
 
 
+def kill_twenty_times(
+    results: Path, arguments: tuple[str, ...], seed: int, soonest_s: float
+) -> str:
+    """Run a command, kill -9 it at 20 random moments, and let it end; returns what it printed."""
+    rng, kills = random.Random(seed), 0
+    while kills < 20:
+        process = spawn(results, *arguments)
+        try:
+            process.communicate(timeout=rng.uniform(soonest_s, 9.0))
+            shutil.rmtree(results)  # it was quicker: begin again
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+    process = spawn(results, *arguments)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
 @pytest.mark.slow
 def test_interrupting_leaves_a_summary(tmp_path):
     results = tmp_path / "results"
@@ -403,25 +424,11 @@ def test_interrupting_leaves_a_summary(tmp_path):
 
 @pytest.mark.slow
 def test_twenty_kills_end_like_an_uninterrupted_run(tmp_path):
-    import random
-
     arguments = ("task=factoid", "method=ffnskip", "limit=400", "batch_size=4")
     whole = tmp_path / "whole"
     out, _ = spawn(whole, *arguments).communicate(timeout=300)
     wanted = answers_of(Path(out.strip().split("\n")[-1]))
-    results, rng, kills = tmp_path / "killed", random.Random(5), 0
-    while kills < 20:
-        process = spawn(results, *arguments)
-        try:
-            process.communicate(timeout=rng.uniform(3.0, 9.0))
-            shutil.rmtree(results)  # it was quicker: begin again
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-    process = spawn(results, *arguments)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    out = kill_twenty_times(tmp_path / "killed", arguments, seed=5, soonest_s=3.0)
     assert answers_of(Path(out.strip().split("\n")[-1])) == wanted
 
 

@@ -211,10 +211,22 @@ class Slurm:
         env = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         task = env.get("SLURM_ARRAY_TASK_ID")
         name = f"{env['SLURM_ARRAY_JOB_ID']}_{task}" if task else env["SLURM_JOB_ID"]
-        return SimpleNamespace(name=name, raw=env["SLURM_JOB_ID"], node=env["SLURMD_NODENAME"])
+        return SimpleNamespace(
+            name=name, raw=env["SLURM_JOB_ID"], node=env["SLURMD_NODENAME"], pid=int(pid)
+        )
 
     def state(self, job: SimpleNamespace) -> str:
         return self.ask("squeue", "-h", "-t", "all", "-j", job.name, "-o", "%T").strip()
+
+    def requeue(self, job: SimpleNamespace) -> None:
+        """Queue a running job again. Its process may go on for KillWait; it is not given that time,
+        in which a quick machine would end the cell."""
+        self.ask("scontrol", "requeue", job.name)
+        os.kill(job.pid, signal.SIGKILL)
+
+    def time_out(self, job: SimpleNamespace) -> None:
+        """Send what Slurm sends before a time limit."""
+        self.ask("scancel", "--signal=USR2", job.name)
 
     def wake(self, job: SimpleNamespace) -> None:
         """A job that was queued again waits for two minutes; not here."""
@@ -278,10 +290,7 @@ def sessions(cell: Path) -> int:
 def test_jobs_that_are_queued_again_go_on_from_their_records(slurm, serial, tmp_path):
     results = tmp_path / "results"
     process = sweep(results, *CELLS, *ON_SLURM, **slurm.env)
-    stop = {
-        "ffnskip": lambda name: slurm.ask("scontrol", "requeue", name),
-        "layerdrop": lambda name: slurm.ask("scancel", "--signal=USR2", name),  # the time limit's
-    }
+    stop = {"ffnskip": slurm.requeue, "layerdrop": slurm.time_out}
     jobs = {}
 
     def stopped() -> bool:
@@ -289,7 +298,7 @@ def test_jobs_that_are_queued_again_go_on_from_their_records(slurm, serial, tmp_
             cell = begun(results, method)
             if cell is not None:
                 jobs[method] = slurm.job_of(cell)
-                stop[method](jobs[method].name)
+                stop[method](jobs[method])
         return len(jobs) == 2
 
     until(stopped, "two cells to be midway")

@@ -1,7 +1,6 @@
 """Experiments and sweeps: what is planned, run, refused, listed, killed and gone on with."""
 
 import json
-import random
 import shutil
 import subprocess
 import threading
@@ -13,7 +12,7 @@ import yaml
 from skipbench import device, ls
 from skipbench.paths import conf_dir
 from skipbench.records import latest_records, read_json, read_lines
-from test_cli import answers_of, spawn
+from test_cli import answers_of, kill_twenty_times, spawn
 
 LITTLE = ("task=factoid", "limit=8", "batch_size=4")
 
@@ -239,19 +238,8 @@ def test_a_sweep_killed_twenty_times_ends_like_an_uninterrupted_one(tmp_path):
     _, err = spawn(tmp_path / "whole", *arguments).communicate(timeout=300)
     wanted = cells(tmp_path / "whole")
     assert len(wanted) == 4, err
-    results, rng, kills = tmp_path / "killed", random.Random(11), 0
-    while kills < 20:
-        process = spawn(results, *arguments)
-        try:
-            process.communicate(timeout=rng.uniform(2.5, 9.0))
-            shutil.rmtree(results)  # it was quicker: begin again
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-    process = spawn(results, *arguments)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    results = tmp_path / "killed"
+    kill_twenty_times(results, arguments, seed=11, soonest_s=2.5)
     assert cells(results) == wanted
     statuses = [json.loads(p.read_text())["cells"] for p in (results / "sweeps").glob("*.json")]
     assert all(cell["status"] == "complete" for sweep in statuses for cell in sweep)

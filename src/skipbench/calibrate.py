@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from skipbench.engine.decode import Decoding, Engine, Request
 from skipbench.engine.load import Loaded
-from skipbench.policies.base import Knob, Policy, Start, State
+from skipbench.engine.similarity import Probe
+from skipbench.policies.base import Knob, Policy
 from skipbench.policies.static import Influence, ShortGPT
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, read_json, unpack_map, write_json
@@ -139,25 +140,9 @@ def executed_ratio(policy: Policy, unit: str, calibration: Calibration) -> float
 
 def influence(calibration: Calibration) -> list[float]:
     """Block influence 1 - E[cos(input, output)] over all tokens of prompts and dense replies."""
-    probe = _Probe()
+    probe = Probe(Influence, phase="both")
     engine = Engine(calibration.loaded, probe)
     for request in calibration.requests:
         engine.generate([request], calibration.decoding)
     sums = torch.tensor([state.sums for state in probe.states]).sum(0)
     return (1 - sums / sum(state.tokens for state in probe.states)).tolist()
-
-
-class _Probe(Policy):
-    """Skips nothing and keeps what its states measured."""
-
-    observes = True
-
-    def __init__(self) -> None:
-        super().__init__(phase="both")
-        object.__setattr__(self, "states", [])
-
-    states: list[Influence]
-
-    def begin(self, start: Start) -> State:
-        self.states.append(Influence(start.num_layers))
-        return self.states[-1]

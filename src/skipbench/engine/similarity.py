@@ -1,7 +1,7 @@
 """How little each half-block changes a token: the quantity that FFN-SkipLLM's Figure 2 shows."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from skipbench.engine.decode import Decoding, Engine, Request
 from skipbench.engine.load import Loaded
-from skipbench.policies.base import Policy, Site, Start, State, Sublayer
+from skipbench.policies.base import Phase, Policy, Site, Start, State, Sublayer
 
 PARTS = ("attn", "ffn", "block")
+S = TypeVar("S", bound=State)
 
 
 class _Sums(State):
@@ -38,19 +39,21 @@ class _Sums(State):
         self.sums[part][1, layer] += float((cosine**2).sum())
 
 
-class _Probe(Policy):
-    """Skips nothing, and keeps what its states add up."""
+class Probe(Policy, Generic[S]):
+    """Skips nothing, and keeps what its states measured; `make` gives one for a number of blocks."""
 
     observes = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, make: Callable[[int], S], phase: Phase = "decode") -> None:
+        super().__init__(phase=phase)
+        object.__setattr__(self, "make", make)
         object.__setattr__(self, "states", [])
 
-    states: list[_Sums]
+    make: Callable[[int], S]
+    states: list[S]
 
     def begin(self, start: Start) -> State:
-        self.states.append(_Sums(start.num_layers))
+        self.states.append(self.make(start.num_layers))
         return self.states[-1]
 
 
@@ -62,7 +65,7 @@ def similarities(
     Measured on the dense model while it replies: every decoded token counts once. For `ffn` it is
     the residual stream just before and just after the FFN is added (arXiv 2404.03865, Figure 2).
     """
-    probe = _Probe()
+    probe = Probe(_Sums)
     engine = Engine(loaded, probe)
     for start in tqdm(range(0, len(requests), batch_size), unit="batch", desc="similarity"):
         engine.generate(requests[start : start + batch_size], decoding)
