@@ -42,7 +42,7 @@ def quality(source: Source) -> Iterator[Drawn]:
     with figure(2.0 + height_of(len(styles), 2)) as made:
         panels = made.subplots(1, 2, sharey=True)
         for axes, (key, label) in zip(panels, _AXES, strict=True):
-            _dense_band(axes, group.dense, metric)
+            dense_band(axes, group.dense, metric)
             for name, members in _families(cells).items():
                 records += _line(axes, members, key, metric, styles[name])
             axes.set_xlabel(label)
@@ -64,7 +64,7 @@ def _families(cells: Sequence[CellData]) -> dict[str, list[CellData]]:
     return found
 
 
-def _dense_band(axes: Axes, dense: Sequence[CellData], metric: str) -> None:
+def dense_band(axes: Axes, dense: Sequence[CellData], metric: str) -> None:
     for cell in dense[:1]:
         found = cell.summary["metrics"].get(metric)
         if found and found["value"] is not None:
