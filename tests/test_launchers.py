@@ -338,6 +338,21 @@ def test_a_lost_node_is_told_and_the_same_command_does_what_is_left(slurm, seria
 
 
 @pytest.mark.slow
+def test_a_job_whose_node_is_lost_starts_again_by_itself(slurm, serial, tmp_path):
+    results = tmp_path / "results"
+    process = sweep(results, *CELLS, *ON_SLURM, **slurm.env)  # requeue=true is the preset's
+    cell = midway(results, "ffnskip")
+    job = slurm.job_of(cell)
+    slurm.lose_node(job)
+    slurm.wake(job)
+    code, err = ended(process, results)  # on the other node: this one is still down
+    assert code == 0, err
+    assert sessions(cell) == 2
+    assert answers(results) == serial
+    slurm.start()
+
+
+@pytest.mark.slow
 def test_an_interrupted_sweep_leaves_its_jobs_and_says_so(slurm, serial, tmp_path):
     results = tmp_path / "results"
     arguments = ("task=factoid", "method=layerdrop", "limit=200", "batch_size=4", *ON_SLURM)
