@@ -406,6 +406,18 @@ def kill_twenty_times(
     return out
 
 
+def test_overwriting_takes_away_all_that_was_made_of_the_records(tmp_path):
+    from skipbench.cell import Cell
+
+    made = ("records.jsonl", "summary.json", "divergence.jsonl", "similarity.json", "failed.json")
+    for name in made:
+        (tmp_path / name).write_text("{}")
+    cell = Cell(tmp_path, [], {"decides": {}})
+    cell.open(overwrite=True)
+    cell.close()
+    assert {p.name for p in tmp_path.iterdir()} & {*made} <= {"records.jsonl"}
+
+
 @pytest.mark.slow
 def test_interrupting_leaves_a_summary(tmp_path):
     results = tmp_path / "results"

@@ -525,6 +525,20 @@ def test_divergence_of_dense_from_itself_is_none(llama):
         assert max(map(abs, found.delta_logp)) < 1e-6
 
 
+@pytest.mark.parametrize("name", SKIPPING)
+def test_the_start_of_a_methods_reply_is_forced_as_it_was_generated(llama, name):
+    """Schedules go by the limit that was asked for, not by how long the given reply is."""
+    from skipbench.engine.divergence import forced
+
+    asked = requests(llama)
+    method = Engine(llama, SKIPPING[name])
+    made = method.generate(asked, GREEDY)
+    begun = [g.token_ids[:5] for g in made]
+    for generation, found in zip(made, forced(method, asked, begun, GREEDY), strict=True):
+        assert all(found.greedy)
+        assert unpack_map(found.generation.skip_map) == unpack_map(generation.skip_map)[:4]
+
+
 @pytest.mark.parametrize("name", ["ffnskip_budget", "exit_random_project", "drop_middle"])
 def test_divergence_goes_through_the_methods_own_path(llama, name):
     """Against one pass without a cache, with the decisions the method took; batched as alone."""

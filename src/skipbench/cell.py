@@ -65,8 +65,8 @@ class Cell:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._acquire()
         if overwrite:
-            for path in (self.manifest_path, self.records_path, self.scores_path, self.twin_times):
-                path.unlink(missing_ok=True)
+            for path in self.directory.glob("*.json*"):  # records, and all that was made of them
+                path.unlink()
         (self.directory / "failed.json").unlink(missing_ok=True)
         if not self.manifest_path.exists():
             self.update_manifest(

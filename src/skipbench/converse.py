@@ -181,7 +181,8 @@ def write_divergence(
                 for r in (dense, records)
             )
             ids = tuple([r[s.sample_id]["token_ids"][turn] for s in part] for r in (dense, records))
-            found = divergences(ours.engine, twin.engine, prompts, ids)  # type: ignore[arg-type]
+            engines = ours.engine, twin.engine
+            found = divergences(*engines, prompts, ids, setup.decoding)  # type: ignore[arg-type]
             lines += [
                 {"sample_id": s.sample_id, "turn": turn, **vars(d)}
                 for s, d in zip(part, found, strict=True)

@@ -26,6 +26,8 @@ _HEADLINE = (
 )
 _LOWER_IS_BETTER = ("hallucination", "collapse", "abstention", "outcome.w", "divergence.kl")
 
+_UNBOUNDED = ("divergence.kl", "divergence.delta_logp", "divergence.reply_logp", "length_")
+
 Json = dict[str, Any]
 Values = dict[str, dict[str, float | None]]  # metric -> sample_id -> value
 _BY_GROUP = (
@@ -61,37 +63,39 @@ def metrics(values: Values, cell: Cell, groups: Mapping[str, Sequence[str]]) -> 
     clusters = {sample.sample_id: sample.cluster for sample in cell.samples}
     made: Json = {}
     for metric, by in values.items():
-        made[metric] = _metric(by, list(clusters), clusters)
+        scale = scale_of(metric)
+        made[metric] = _metric(by, list(clusters), clusters, scale)
         if metric in _BY_GROUP:
             names = sorted({name for parts in groups.values() for name in parts})
             for name in names:
                 members = [s for s in clusters if name in groups.get(s, ())]
-                made[f"{metric}.{name}"] = _metric(by, members, clusters)
+                made[f"{metric}.{name}"] = _metric(by, members, clusters, scale)
     for metric in made:
         if metric.startswith("judge"):
-            graded = metric.startswith(("judge_score", "judge."))
-            made[metric] = _bounds(made[metric], (1.0, 10.0) if graded else (0.0, 1.0))
+            made[metric] = _bounds(made[metric], scale_of(metric) or stats.SHARE)
     return made
 
 
-def _bounds(made: Json, scale: tuple[float, float]) -> Json:
+def _bounds(made: Json, scale: stats.Scale) -> Json:
     """A judged mean with what it would be if all unscored items had the worst, or best, score."""
     total, n, unscored = (made["value"] or 0.0) * made["n"], made["n"], made["unscored"]
     low, high = ((total + unscored * x) / (n + unscored) if n + unscored else None for x in scale)
     return {**made, "worst_case": low, "best_case": high}
 
 
-def _metric(by: dict[str, float | None], members: list[str], clusters: Mapping[str, str]) -> Json:
+def _metric(
+    by: dict[str, float | None],
+    members: list[str],
+    clusters: Mapping[str, str],
+    scale: stats.Scale | None,
+) -> Json:
     scored = [(s, value) for s in members if (value := by.get(s)) is not None]
     unscored = len(members) - len(scored)
     if not scored:
         return {"value": None, "low": None, "high": None, "n": 0, "unscored": unscored}
-    interval = stats.mean_interval([v for _, v in scored], [clusters[s] for s, _ in scored])
+    values = [value for _, value in scored]
+    interval = stats.mean_interval(values, [clusters[s] for s, _ in scored], scale)
     low, high = (None if np.isinf(x) else x for x in (interval.low, interval.high))
-    if all(
-        0.0 <= value <= 1.0 for _, value in scored
-    ):  # a share: nothing beyond 0 and 1 is possible
-        low, high = (None if x is None else min(max(x, 0.0), 1.0) for x in (low, high))
     return {
         "value": interval.value,
         "low": low,
@@ -110,6 +114,8 @@ def paired(values: Values, twin: Values, cell: Cell, margin: float) -> Json:
     clusters = {sample.sample_id: sample.cluster for sample in cell.samples}
     made: Json = {}
     for metric, ours in values.items():
+        scale = scale_of(metric)
+        width = scale[1] - scale[0] if scale is not None else 1.0
         theirs = twin.get(metric, {})
         both = [s for s in clusters if ours.get(s) is not None and theirs.get(s) is not None]
         if both:
@@ -118,8 +124,9 @@ def paired(values: Values, twin: Values, cell: Cell, margin: float) -> Json:
                 a,  # type: ignore[arg-type]
                 b,  # type: ignore[arg-type]
                 [clusters[s] for s in both],
-                margin * _range(metric),
+                margin * width,
                 metric.startswith(_LOWER_IS_BETTER),
+                scale,
             )
             made[metric] = {
                 key: None if isinstance(value, float) and np.isinf(value) else value
@@ -132,9 +139,12 @@ def paired(values: Values, twin: Values, cell: Cell, margin: float) -> Json:
     return made
 
 
-def _range(metric: str) -> float:
-    """Width of a metric's scale: grades go from 1 to 10, the others from 0 to 1."""
-    return 9.0 if metric.startswith(("judge_score", "judge.", "reference_score")) else 1.0
+def scale_of(metric: str) -> stats.Scale | None:
+    """Lowest and highest possible value: grades go from 1 to 10, the others from 0 to 1; None for
+    those without bounds."""
+    if metric.startswith(("judge_score", "judge.", "reference_score")):
+        return (1.0, 10.0)
+    return None if metric.startswith(_UNBOUNDED) else stats.SHARE
 
 
 def transitions(scores: Sequence[Json], twin: Sequence[Json]) -> Json:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skipbench.engine.decode import Decoding, Engine, Request, _Batch
+from skipbench.engine.decode import Decoding, Engine, Request, _Batch, _limit
 from skipbench.records import Generation
+
+_TASK = Decoding(mode="task")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +28,26 @@ class Divergence:
 
 
 class _Forced(_Batch):
-    """A batch whose tokens are given; `last` holds the log-probabilities they were given against."""
+    """A batch whose tokens are given; `last` holds the log-probabilities they were given against.
+
+    The policy is told the limits that the reply was generated under, since schedules go by them.
+    """
 
     def __init__(
-        self, engine: Engine, requests: Sequence[Request], targets: Sequence[Sequence[int]]
+        self,
+        engine: Engine,
+        requests: Sequence[Request],
+        targets: Sequence[Sequence[int]],
+        decoding: Decoding,
     ) -> None:
-        limits = [len(target) for target in targets]
-        decoding = Decoding(mode="forced_length", forced_length=max(limits))
+        asked = [_limit(request, decoding) for request in requests]
+        limits = [max(one, len(target)) for one, target in zip(asked, targets, strict=True)]
         super().__init__(engine.loaded, engine.policy, requests, limits, decoding)
         self.targets = targets
         self.last: tuple[list[int], Tensor] | None = None
+
+    def _stops(self, i: int, token: int) -> bool:
+        return len(self.tokens[i]) == len(self.targets[i])
 
     def _choose(self, logits: Tensor) -> list[int]:
         self.last = (list(self.index), logits.float().log_softmax(-1))
@@ -48,17 +60,18 @@ def diverge(
     dense: Engine,
     requests: Sequence[Request],
     dense_ids: Sequence[Sequence[int]],
+    decoding: Decoding,
 ) -> list[tuple[list[float], list[float]]]:
     """(KL, change of log-probability) at each token of the dense replies `dense_ids`."""
-    two = _Forced(method, requests, dense_ids), _Forced(dense, requests, dense_ids)
+    two = tuple(_Forced(engine, requests, dense_ids, decoding) for engine in (method, dense))
     found: list[tuple[list[float], list[float]]] = [([], []) for _ in requests]
     for batch in two:
         batch.prefill()
-    _compare(*two, found)
+    _compare(two[0], two[1], found)
     while two[0].alive:
         for batch in two:
             batch.decode()
-        _compare(*two, found)
+        _compare(two[0], two[1], found)
     return found
 
 
@@ -85,10 +98,16 @@ class Forced:
 
 @torch.inference_mode()
 def forced(
-    engine: Engine, requests: Sequence[Request], ids: Sequence[Sequence[int]]
+    engine: Engine,
+    requests: Sequence[Request],
+    ids: Sequence[Sequence[int]],
+    decoding: Decoding = _TASK,
 ) -> list[Forced]:
-    """Take given replies through the engine's decode path; none of `ids` may be empty."""
-    batch = _Forced(engine, requests, ids)
+    """Take given replies through the engine's decode path; none of `ids` may be empty.
+
+    `decoding`: what the replies are, or would be, generated with.
+    """
+    batch = _Forced(engine, requests, ids, decoding)
     logp: list[list[float]] = [[] for _ in requests]
     greedy: list[list[bool]] = [[] for _ in requests]
     batch.prefill()
@@ -120,9 +139,10 @@ def divergences(
     dense: Engine,
     prompts: tuple[Sequence[Request], Sequence[Request]],
     replies: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]],
+    decoding: Decoding = _TASK,
 ) -> list[Divergence]:
     """For each reply; pairs are (dense's, the method's) conversations and emitted ids."""
-    apart = diverge(method, dense, prompts[0], replies[0])
+    apart = diverge(method, dense, prompts[0], replies[0], decoding)
     own = logp_of(dense, prompts[1], replies[1])
     return [
         Divergence(kl=kl, delta_logp=delta, reply_logp=logp)

@@ -15,6 +15,8 @@ from statsmodels.stats.multitest import multipletests  # type: ignore[import-unt
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
+Scale = tuple[float, float]  # the lowest and the highest value that a metric can have
+SHARE: Scale = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -98,26 +100,51 @@ def clustered_error(values: Floats, clusters: Sequence[str]) -> tuple[float, int
     return variance**0.5, groups
 
 
-def mean_interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
-    """95 % interval of a mean.
+def _unit(values: Floats, scale: Scale | None) -> Floats | None:
+    """Values as shares of their scale; None where there is no scale, or some lie beyond it."""
+    if scale is None:
+        return None
+    share = (values - scale[0]) / (scale[1] - scale[0])
+    return share if len(share) and share.min() >= 0 and share.max() <= 1 else None
 
-    Yes-or-no values: Wilson at the effective sample size n / design effect; where all agree the
+
+def _nearly_all(same: NDArray[np.bool_]) -> bool:
+    """So many agree that the spread of the others says little about what was not seen."""
+    return float(same.mean()) > 0.8
+
+
+def mean_interval(
+    values: Sequence[float], clusters: Sequence[str], scale: Scale | None = SHARE
+) -> Interval:
+    """95 % interval of a mean, within the metric's scale.
+
+    Yes-or-no values, and others of a scale that nearly all agree: Wilson at the effective sample
+    size n / design effect (of all values on a scale, yes and no vary most); where all agree the
     design effect is unknown, and clusters count as single observations. Others: Student's t over
     clusters.
     """
     data = np.asarray(values, dtype=float)
     mean = float(data.mean())
     error, groups = clustered_error(data, clusters)
-    if set(np.unique(data)) <= {0.0, 1.0}:
-        spread = mean * (1 - mean) / len(data)
-        effective = float(groups)
-        if spread > 0 and groups > 1 and error > 0:
-            effective = len(data) / max(1.0, error**2 / spread)
-        return Interval(mean, *wilson(mean * effective, effective))
+    unit = _unit(data, scale)
+    if unit is not None and scale is not None:
+        low, width = scale[0], scale[1] - scale[0]
+        binary = set(np.unique(unit)) <= {0.0, 1.0}
+        if binary or _nearly_all((unit == 0) | (unit == 1)):
+            share = (mean - low) / width
+            spread = share * (1 - share) / len(data)
+            effective = float(groups)
+            if spread > 0 and groups > 1 and error > 0:
+                effective = len(data) / max(1.0, (error / width) ** 2 / spread)
+            ends = wilson(share * effective, effective)
+            return Interval(mean, low + width * ends[0], low + width * ends[1])
     if groups < 2:
         return Interval(mean, float("-inf"), float("inf"))
     half = float(stats.t.ppf(0.975, groups - 1)) * error
-    return Interval(mean, mean - half, mean + half)
+    ends = (mean - half, mean + half)
+    if unit is not None and scale is not None:  # nothing beyond its ends is possible
+        ends = (max(ends[0], scale[0]), min(ends[1], scale[1]))
+    return Interval(mean, *ends)
 
 
 def paired_difference(
@@ -126,21 +153,25 @@ def paired_difference(
     clusters: Sequence[str],
     margin: float = 0.02,
     lower_is_better: bool = False,
+    scale: Scale | None = SHARE,
 ) -> Difference:
     """Compare two systems sample by sample. Lists are in the same order; all values are scored.
 
-    `margin` is in units of the metric and always positive.
+    `margin` is in units of the metric and always positive. `scale` None: the metric has no bounds.
     """
     a, b = np.asarray(method, dtype=float), np.asarray(dense, dtype=float)
     delta = a - b
     error, groups = clustered_error(delta, clusters)
-    binary = set(np.unique(np.concatenate([a, b]))) <= {0.0, 1.0}
+    unit = _unit(np.concatenate([a, b]), scale)
+    width = float("inf") if unit is None or scale is None else scale[1] - scale[0]
+    binary = unit is not None and set(np.unique(unit)) <= {0.0, 1.0}
     if groups < 2:
         half = error = float("inf")
     else:
         # where (almost) nothing differs, the upper Wilson limit of 0 out of G bounds the change: one
         # flip must not make surer than none
-        least = wilson(0, groups)[1] if binary or error == 0 else 0.0
+        rare = unit is not None and (binary or _nearly_all(_by_cluster(delta, clusters)[0] == 0))
+        least = width * wilson(0, groups)[1] if rare else 0.0
         half = max(float(stats.t.ppf(0.975, groups - 1)) * error, least)
         error = max(error, least / 1.96)
     lost, won = int((delta < 0).sum()), int((delta > 0).sum())
@@ -150,8 +181,8 @@ def paired_difference(
     at_most = below if lower_is_better else above
     return Difference(
         difference=mean,
-        low=mean - half,
-        high=mean + half,
+        low=max(mean - half, -width),
+        high=min(mean + half, width),
         p=permutation_p(delta, clusters, seed=0),
         p_exact=mcnemar_p(table) if binary else None,
         lost=lost if binary else None,
@@ -187,6 +218,8 @@ def one_sided(mean: float, margin: float, error: float, groups: int) -> float:
     """p of the hypothesis that the true mean is -margin or lower (t over clusters)."""
     if not np.isfinite(error) or groups < 2:
         return 1.0
+    if error == 0:  # a metric without bounds that is the same everywhere
+        return float(mean + margin <= 0)
     return float(stats.t.sf((mean + margin) / error, groups - 1))
 
 
