@@ -16,7 +16,14 @@ COLUMNS = (
     "collapse_rate",
     "abstention_rate",
 )
-LONG = ("fact_recall", "fact_precision", *COLUMNS[2:])
+RATES = ("hallucination_rate", "collapse_rate")
+FACTS = ("fact_recall", "fact_precision")
+DIVERGENCE = ("divergence.token_agreement", "divergence.kl")
+COLUMNS_OF = {
+    "factoid long": (*FACTS, *COLUMNS[2:]),
+    "mtbench": ("reference_score", "accuracy", *RATES, *DIVERGENCE),
+    "summarization": ("accuracy", "rouge1", "rouge2", "rougeL", *FACTS, *RATES, *DIVERGENCE),
+}
 
 
 def cell_text(metric: dict[str, Any] | None) -> str:
@@ -62,7 +69,7 @@ def main() -> None:
     for cell in cells_of(options.results):
         tables.setdefault(cell.title, []).append(cell)
     for name, cells in tables.items():
-        columns = LONG if "long" in name else COLUMNS
+        columns = COLUMNS_OF.get(name, COLUMNS)
         print(f"\n### {name}\n")
         heads = ["method", "asked", "ffn", "attn", "block", "bytes", "entropy, bits", *columns]
         heads += ["difference to dense", "n"]

@@ -45,7 +45,7 @@ facts() {
   blocks 0.069,0.1725,0.2415 "$@"
 }
 
-others() {  # conversations and summaries, all methods at a quarter
+others() {  # conversations and summaries, all methods at a quarter; the paper's and its code's own values
   local task=$1
   run "$task" divergence=true method=ffnskip,ffnskip_noadapt,ffnskip_random,shortgpt skip=0.25
   run "$task" divergence=true method=skipdecode method.horizon=$2 skip=0.25
@@ -54,6 +54,7 @@ others() {  # conversations and summaries, all methods at a quarter
   run "$task" divergence=true method=earlyexit method.decay=0 method.exit_layer=11 skip=0.25
   run "$task" divergence=true method=replay method.order=shuffled
   run "$task" divergence=true method=static_matched
+  run "$task" divergence=true method=ffnskip_paper,ffnskip_code
 }
 
 case ${2:-all} in

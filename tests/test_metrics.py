@@ -222,7 +222,6 @@ def test_one_lost_turn_does_not_make_surer_than_none():
     once = stats.paired_difference(method, dense, names)
     assert once.minimum_detectable >= same.minimum_detectable
     assert once.p_noninferior > same.p_noninferior
-    assert stats.mean_interval([0.5] + [1.0] * 59, names).low < stats.wilson(60, 60)[0]
 
 
 def test_a_metric_without_bounds_is_compared_by_t_alone():

@@ -119,9 +119,8 @@ def mean_interval(
     """95 % interval of a mean, within the metric's scale.
 
     Yes-or-no values, and others of a scale that nearly all agree: Wilson at the effective sample
-    size n / design effect (of all values on a scale, yes and no vary most); where all agree the
-    design effect is unknown, and clusters count as single observations. Others: Student's t over
-    clusters.
+    size n / design effect, which is less than 1 for values between, as they vary less; where all
+    agree it is unknown, and clusters count as single observations. Others: Student's t over clusters.
     """
     data = np.asarray(values, dtype=float)
     mean = float(data.mean())
@@ -135,7 +134,8 @@ def mean_interval(
             spread = share * (1 - share) / len(data)
             effective = float(groups)
             if spread > 0 and groups > 1 and error > 0:
-                effective = len(data) / max(1.0, (error / width) ** 2 / spread)
+                design = (error / width) ** 2 / spread
+                effective = len(data) / (max(1.0, design) if binary else design)
             ends = wilson(share * effective, effective)
             return Interval(mean, low + width * ends[0], low + width * ends[1])
     if groups < 2:
