@@ -53,7 +53,7 @@ class FaultServer:
         self.server.server_close()
 
     def answer(self, handler, body) -> None:
-        prompt = body["messages"][0]["content"]
+        prompt = body["messages"][-1]["content"]
         key = hashlib.sha256(prompt.encode()).hexdigest()
         with self.lock:
             self.calls[key] += 1

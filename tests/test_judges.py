@@ -10,10 +10,11 @@ import pytest
 
 from fault_server import FAULTS, FaultServer
 from skipbench.judges.api import ApiJudge
-from skipbench.judges.base import Question, filled, neutralised, read_verdict, rubric
+from skipbench.judges.base import Question, filled, neutralised, read_verdict
 from skipbench.judges.cache import Cache
 from skipbench.judges.grading import SUMMARY_AXES, graded, questions
 from skipbench.judges.reference import ReferenceJudge
+from skipbench.judges.rubric import rubric
 from skipbench.records import BadInput, Sample
 
 

@@ -51,7 +51,15 @@ def worst(jobs: Sequence[Job]) -> int:
     """The exit code of a sweep, from what is on disk; of a plan, whether all of it can be run."""
     if any(job.setup is not None and job.setup.dry_run for job in jobs):
         return 2 if any(job.setup is None for job in jobs) else 0
-    return max(_code(*status_of(job)) for job in jobs)
+    return max(max(_code(*status_of(job)), _silent(job)) for job in jobs)
+
+
+def _silent(job: Job) -> int:
+    """1 where a judge was asked and scored nothing; the answers themselves are complete."""
+    if job.directory is None or not (job.directory / "summary.json").exists():
+        return 0
+    judge = read_json(job.directory / "summary.json")["judge"]
+    return int(judge is not None and judge.get("scored") == 0)
 
 
 def _code(status: str, reason: str) -> int:

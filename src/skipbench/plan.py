@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from skipbench.job import Setup, Side
-from skipbench.records import read_json
+from skipbench.records import Sample, read_json
 
 # For a first guess, before any cell of the model has run: bytes of weights a second, and seconds a
 # block takes whatever its size. Rough on purpose; finished cells replace it.
@@ -60,16 +60,34 @@ def estimated_s(setup: Setup, tokens: int) -> tuple[float, str]:
 
 
 def judge_estimate(setup: Setup, side: Side) -> tuple[int, float]:
-    """Most calls and highest cost in USD, as if all replies were of full length."""
+    """Most calls and highest cost in USD, the ladder's too, as if all replies were of full length."""
     estimate = getattr(setup.judge, "estimate_usd", None)
     if estimate is None or setup.judge is None:
         return 0, 0.0
     from skipbench.judges.grading import questions
+    from skipbench.judges.ladder import all_asked
 
-    filler = {s.sample_id: ["word " * 256] * len(s.turns) for s in side.cell.samples}
-    asked = questions(setup.judge_mode, side.cell.samples, filler, filler, setup.judge_rubric)
-    requests = [setup.judge.request(q, v) for q in asked for v in range(setup.judge.votes)]  # type: ignore[attr-defined]
+    mode, rubric, samples = setup.judge_mode, setup.judge_rubric, side.cell.samples
+    filler = {s.sample_id: ["word " * _longest(setup, s)] * len(s.turns) for s in samples}
+    asked = list(questions(mode, samples, filler, filler if _has_twin(setup, side) else {}, rubric))
+    if asked and setup.judge_ladder:
+        asked += all_asked(mode, samples, rubric)
+    requests = setup.judge.requests(asked)  # type: ignore[attr-defined]
     return len(requests), estimate(requests)
+
+
+def _longest(setup: Setup, sample: Sample) -> int:
+    """The most tokens of a reply."""
+    if setup.decoding.mode == "forced_length":
+        return setup.decoding.forced_length
+    prompt = setup.task.prompt(sample, [])
+    return prompt.max_new_tokens if prompt is not None else 0
+
+
+def _has_twin(setup: Setup, side: Side) -> bool:
+    """Whether a side is compared with dense: a method, or dense in batches of another size."""
+    dense = side.cell.identity["method_name"] == "dense"
+    return not dense or side.batch_size != setup.batch_size
 
 
 def _tell_judge(setup: Setup, sides: list[Side]) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skipbench import summary
@@ -35,20 +36,62 @@ def finish(setup: Setup, cell: Cell, twin: Cell | None) -> int:
     if twin is not None:
         lines += [vars(score) for score in _faithfulness(cell, records, twin.records())]
     judged = _judged(setup, cell, records, twin)
-    if judged is not None:
-        lines += [vars(score) for score in judged.scores]
+    lines_of_judges, judge = _with_earlier(cell, judged, records)
     new = cell.scores_path.with_suffix(".new")
     new.unlink(missing_ok=True)
-    append_lines(new, lines)
+    append_lines(new, [*lines, *lines_of_judges])
     new.replace(cell.scores_path)
     groups = {sample.sample_id: setup.task.groups(sample) for sample in cell.samples}
-    made = summary.summarise(cell, groups, twin)
-    made["judge"] = None if judged is None else judged.judge
+    made = summary.summarise(cell, groups, twin, _apart(cell, twin, judge))
+    made["judge"] = judge
     write_json(cell.summary_path, made)
     if made["status"] in ("complete", "nothing_skipped"):
         cell.update_manifest(finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     codes = {"complete": COMPLETE, "nothing_skipped": NOTHING_SKIPPED}
-    return codes.get(made["status"], SAMPLE_FAILED)
+    code = codes.get(made["status"], SAMPLE_FAILED)
+    return max(code, SAMPLE_FAILED) if judged is not None and _tell_silence(cell, judged) else code
+
+
+def _with_earlier(
+    cell: Cell, judged: "Graded | None", records: dict[str, dict[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Lines of judges, and what the summary says of them: what was paid for before stays."""
+    from skipbench.judges.kept import merged
+
+    former = read_json(cell.summary_path)["judge"] if cell.summary_path.exists() else None
+    if judged is None:
+        lines, told = [], None
+    else:
+        lines, told = [vars(score) for score in judged.scores], judged.judge
+    old = [line for line in cell.scores() if line["judge"] is not None]
+    return merged(told, lines, former, old, records)
+
+
+def _apart(cell: Cell, twin: Cell | None, judge: dict[str, Any] | None) -> dict[str, str]:
+    """Metrics that cannot be compared with dense, and why; told in one line."""
+    from skipbench.judges.kept import apart
+
+    if twin is None or not twin.summary_path.exists():
+        return {}
+    found = apart(judge, read_json(twin.summary_path)["judge"])
+    if found:
+        metric, reason = next(iter(found.items()))
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        print(f"{cell.directory}: {metric}{more} is not compared: {reason}", file=sys.stderr)
+    return found
+
+
+def _tell_silence(cell: Cell, judged: "Graded") -> bool:
+    """Whether the judge graded nothing at all; then that is told, with the reasons."""
+    if judged.bill.scored:
+        return False
+    reasons = ", ".join(f"{n} × {why}" for why, n in judged.bill.reasons.items())
+    print(
+        f"judge {judged.bill.model} scored nothing of {cell.directory}: {reasons}; the answers are "
+        "kept, and the same command asks again",
+        file=sys.stderr,
+    )
+    return True
 
 
 def note_floor(cell: Cell, floor: Cell) -> None:
@@ -77,10 +120,10 @@ def _task_scores(
 def _judged(
     setup: Setup, cell: Cell, records: dict[str, dict[str, Any]], twin: Cell | None
 ) -> "Graded | None":
-    """What the judge says; its cache makes repeating this free."""
+    """What the judge says; its cache makes repeating this free. None: there is nothing to ask."""
     if setup.judge is None:
         return None
-    from skipbench.judges.grading import graded, questions
+    from skipbench.judges.grading import graded, identity, questions
     from skipbench.judges.ladder import climb
 
     def replies_of(some: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
@@ -93,10 +136,11 @@ def _judged(
     if not asked:
         return None
     made = graded(setup.judge, asked, cell.samples)
+    told = {**made.judge, "by": identity(setup.judge, setup.judge_mode, setup.judge_rubric)}
     if setup.judge_ladder:
-        mode = "summary" if setup.judge_mode == "summary" else "single"
-        made.judge["ladder"] = climb(setup.judge, mode, cell.samples, setup.judge_rubric)
-    return made
+        found = climb(setup.judge, setup.judge_mode, cell.samples, setup.judge_rubric, made.bill)
+        told |= {**made.bill.told(), "ladder": found}
+    return replace(made, judge=told)
 
 
 def _faithfulness(

@@ -51,10 +51,7 @@ def setup_from(config: Any, choices: Mapping[str, str], overrides: Sequence[str]
         policy=policy,
         model=_model(plain),
         decoding=_decoding(plain),
-        judge=_judge(plain, names[0], results_dir),
-        judge_mode=_judge_mode(plain["judge"]["mode"], names[0]),
-        judge_rubric=plain["judge"].get("rubric"),
-        judge_ladder=plain["judge"]["ladder"],
+        **_judge(plain, names, results_dir),
         names=names,
         task_config=task_config,
         method_config={k: v for k, v in method_config.items() if k != "skip"},
@@ -155,43 +152,23 @@ def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float
     return float(skip)
 
 
-def _judge(plain: dict[str, Any], task: str, results_dir: Path) -> Any:
-    """The judge, or None. `auto`: rules for closed-world conversations, which have references."""
+def _judge(plain: dict[str, Any], names: tuple[str, str, str], results_dir: Path) -> dict[str, Any]:
+    """The judge, or None, and how it grades. `auto`: rules for closed-world conversations, which
+    have references. What a judge could only refuse after hours of answers is refused here."""
+    from skipbench.judges import configured
+
     config = dict(plain["judge"])
-    kind = config.pop("kind")
-    if kind == "auto":
-        kind = "reference" if (task, plain["task"]["data"]) == ("mtbench", "world") else "none"
-    if kind == "none":
-        return None
-    if kind == "reference":
-        from skipbench.judges.reference import ReferenceJudge
-
-        return ReferenceJudge()
-    from skipbench.judges.api import ApiJudge
-    from skipbench.judges.cache import Cache
-
-    fields = {
-        key: value for key, value in config.items() if key not in ("mode", "rubric", "ladder")
+    if config.get("kind") == "auto":
+        checkable = (names[0], plain["task"]["data"]) == ("mtbench", "world")
+        config["kind"] = "reference" if checkable else "none"
+    mode = configured.mode(config, names[0], plain["twin"])
+    judge = configured.judge(config, mode, results_dir, asks=not plain["dry_run"])
+    return {
+        "judge": judge,
+        "judge_mode": mode,
+        "judge_rubric": config.get("rubric"),
+        "judge_ladder": config["ladder"],
     }
-    if config.get("rubric"):
-        from skipbench.judges.base import rubric
-
-        rubric(config["rubric"])
-    cache = Cache(results_dir / "judge_cache")
-    try:
-        return ApiJudge(**fields, cache=cache, network=kind == "openai")
-    except TypeError as error:
-        raise BadInput(f"judge: {error}") from None
-
-
-def _judge_mode(mode: str, task: str) -> str:
-    from skipbench.judges.grading import MODES
-
-    if mode == "auto":
-        return "summary" if task == "summarization" else "single"
-    if mode not in MODES:
-        raise BadInput(f"judge.mode={mode!r} is not one of auto, {', '.join(MODES)}")
-    return mode
 
 
 def _decoding(plain: dict[str, Any]) -> Decoding:

@@ -1,7 +1,7 @@
 """From the records and scores of a cell to summary.json. Reads files; never needs a model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -181,8 +181,16 @@ def status(cell: Cell, records: Mapping[str, Json], decode: Json, prefill: Json)
     return "partial" if good else "failed"
 
 
-def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None) -> Json:
-    """The whole summary of a cell, paired with `twin` where that has records."""
+def summarise(
+    cell: Cell,
+    groups: Mapping[str, Sequence[str]],
+    twin: Cell | None,
+    apart: Mapping[str, str],
+) -> Json:
+    """The whole summary of a cell, paired with `twin` where that has records.
+
+    `apart`: metric -> why it cannot be compared with the twin's; null in `paired`, with the reason.
+    """
     records = cell.records()
     good = {s: r for s, r in records.items() if r["error"] is None}
     manifest = cell.manifest
@@ -210,7 +218,12 @@ def summarise(cell: Cell, groups: Mapping[str, Sequence[str]], twin: Cell | None
         theirs = {s: r for s, r in twin.records().items() if r["error"] is None}
         twin_scores = twin.scores()
         made["twin"] = twin.fingerprint
-        made["paired"] = paired(values, values_of(twin_scores), cell, manifest["config"]["margin"])
+        comparable = {metric: by for metric, by in values.items() if metric not in apart}
+        made["paired"] = paired(
+            comparable, values_of(twin_scores), cell, manifest["config"]["margin"]
+        )
+        nothing = dict.fromkeys(field.name for field in fields(stats.Difference))
+        made["paired"] |= {metric: {**nothing, "reason": why} for metric, why in apart.items()}
         made["transitions"] = transitions(scores, twin_scores)
         forced = manifest["decode"]["mode"] == "forced_length"
         dense_times = [*theirs.values(), *read_lines(cell.twin_times)]

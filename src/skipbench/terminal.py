@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from rich.console import Console
 from rich.table import Table
@@ -54,7 +54,7 @@ def show_line(directory: Path) -> None:
             and metric not in ("accuracy_contains", "accuracy_llmkick")
         ):
             pair = summary["paired"].get(metric)
-            change = f" ({pair['difference']:+.3f})" if pair else ""
+            change = f" ({pair['difference']:+.3f})" if _compared(pair) else ""
             parts.append(f"{label.split(' (')[0]} {found['value']:.3f}{change}")
     asked = "" if skip["requested"] is None else f" skip={skip['requested']:g}"
     print(
@@ -105,9 +105,14 @@ def _with_interval(metric: dict[str, Any], part: bool = False) -> str:
     return text + (f" ({metric['unscored']} unscored)" if metric["unscored"] else "")
 
 
+def _compared(pair: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    """Grades of two judges are not; `reason` in the summary says so."""
+    return pair is not None and pair["difference"] is not None
+
+
 def _difference(pair: dict[str, Any] | None) -> list[str]:
-    if pair is None:
-        return ["", ""]
+    if not _compared(pair):
+        return ["" if pair is None else "not compared", ""]
     text = f"{pair['difference']:+.3f}"
     if pair["low"] is not None:
         text += f" [{pair['low']:+.3f}, {pair['high']:+.3f}]"
@@ -154,18 +159,33 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
             f"noise floor (dense at batch size {summary['noise_floor']['batch_size']}): accuracy "
             f"{floor['difference']:+.3f}, {floor['lost']} lost, {floor['won']} won"
         )
-    judge = summary.get("judge")
-    if judge:
-        lines.append(
-            f"judge {judge['model']}: {judge['calls']} calls, {judge['cached']} from the cache, "
-            f"{judge['unscored']} unscored {judge['reasons'] or ''}, {judge['cost_usd']:.4f} USD"
-        )
-        if judge.get("ladder", {}).get("sensitivity"):
-            seen = ", ".join(f"{k} {v:+.2f}" for k, v in judge["ladder"]["sensitivity"].items())
-            lines.append(
-                f"judge's sensitivity to planted damage (rank correlation, -1 best): {seen}"
-            )
+    for judge in _judges(summary):
+        lines += _judge_lines(judge)
     lines += _speed_lines(speed, twin)
+    return lines
+
+
+def _judges(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    judge = summary.get("judge")
+    return [judge, *judge.get("earlier", [])] if judge else []
+
+
+def _judge_lines(judge: dict[str, Any]) -> list[str]:
+    unscored = f"{judge['unscored']} unscored" + (
+        f" {judge['reasons']}" if judge["reasons"] else ""
+    )
+    if judge["by"]["kind"] == "reference":
+        line = f"judge reference (rules): {judge['scored']} scored, {unscored}"
+    else:
+        line = (
+            f"judge {judge['model']}: {judge['calls']} calls, {judge['cached']} from the cache, "
+            f"{judge['scored']} scored, {unscored}, {judge['cost_usd']:.4f} USD in all, "
+            f"{judge['cost_now_usd']:.4f} now"
+        )
+    lines = [line]
+    if judge.get("ladder", {}).get("sensitivity"):
+        seen = ", ".join(f"{k} {v:+.2f}" for k, v in judge["ladder"]["sensitivity"].items())
+        lines.append(f"judge's sensitivity to planted damage (rank correlation, -1 best): {seen}")
     return lines
 
 

@@ -1,21 +1,22 @@
 """A judge behind any OpenAI-compatible endpoint, hosted or local."""
 
 import asyncio
-import json
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import openai
-import tenacity
 from tqdm import tqdm
 
-from skipbench.judges.base import Question, Verdict, filled, read_verdict, rubric
+from skipbench.judges.base import Question, Verdict, filled, read_verdict
 from skipbench.judges.cache import Cache
+from skipbench.judges.calls import Reply, ask, reason_of
+from skipbench.judges.ledger import Ledger
+from skipbench.judges.rubric import rubric
 from skipbench.records import BadInput
-
-_LONGEST_REPLY = 400_000  # bytes; longer ones are no verdicts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class ApiJudge:
 
     `timeout_s` bounds an attempt as a whole, slow bodies included; failures that may pass are tried
     again up to `max_retries` times, with growing pauses or as Retry-After says. Prices are in USD
-    per million tokens; `budget_usd` stops before it is passed.
+    per million tokens; `budget_usd` bounds what all cells that share the cache spend together.
     The key is read from the environment variable `key_env` and goes nowhere else.
     """
 
@@ -42,18 +43,24 @@ class ApiJudge:
     price_out: float = 0.0
     budget_usd: float | None = None
     network: bool = True
-    spent: list[float] = field(default_factory=lambda: [0.0], repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise BadInput(f"judge.model={self.model!r} is no model id; pin one")
+        if not isinstance(self.base_url, str) or not self.base_url.startswith(("http:", "https:")):
+            raise BadInput(f"judge.base_url={self.base_url!r} is no http:// or https:// address")
+        if not isinstance(self.key_env, str) or not self.key_env:
+            raise BadInput(f"judge.key_env={self.key_env!r} names no environment variable")
         for name, low in (("votes", 1), ("concurrency", 1), ("max_tokens", 1), ("max_retries", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise BadInput(f"judge.{name}={value!r} is not a whole number of at least {low}")
-        for name in ("timeout_s", "price_in", "price_out", "temperature"):
+        for name in ("timeout_s", "price_in", "price_out", "temperature", "budget_usd"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or value < 0:
+            if name == "budget_usd" and value is None:
+                continue
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or value < 0:
                 raise BadInput(f"judge.{name}={value!r} is not a number of at least 0")
         if self.budget_usd is not None and not (self.price_in or self.price_out):
             raise BadInput("judge.budget_usd needs judge.price_in and judge.price_out")
@@ -62,25 +69,50 @@ class ApiJudge:
     def name(self) -> str:
         return self.model
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What else tells this judge from others; a replayed reply is the same judge's."""
+        return {"kind": "openai", "base_url": self.base_url, "temperature": self.temperature}
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.cache.directory)
+
+    def check_key(self) -> str:
+        """The key. Raises BadInput where there is none."""
+        key = os.environ.get(self.key_env)
+        if not key:
+            raise BadInput(f"the environment variable {self.key_env} (judge.key_env) is not set")
+        return key
+
     def request(self, question: Question, vote: int) -> dict[str, Any]:
         """What is sent, and what the cache is keyed by."""
-        prompt = filled(question, rubric(question.rubric))
+        told = rubric(question.rubric)
+        system = [{"role": "system", "content": told.system}] if told.system else []
         return {
             "base_url": self.base_url,
             "model": self.model,
-            "messages": [{"role": "user", "content": prompt}],
+            "messages": [*system, {"role": "user", "content": filled(question, told)}],
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "vote": vote,
         }
 
+    def requests(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        """All that would be sent for these questions."""
+        asked = [question for question in questions if _can_be_asked(question)]
+        return [self.request(question, vote) for question in asked for vote in range(self.votes)]
+
     def estimate_usd(self, requests: Sequence[dict[str, Any]]) -> float:
-        """An upper bound by price: a token for every three characters, and the longest replies."""
+        """An upper bound by price: a token for every two bytes, and the longest replies."""
         return sum(self._bound(request) for request in requests)
 
     def _bound(self, request: dict[str, Any]) -> float:
-        sent = len(request["messages"][0]["content"]) / 3 + 16
-        return (sent * self.price_in + self.max_tokens * self.price_out) / 1e6
+        sent = sum(len(m["content"].encode()) / 2 + 16 for m in request["messages"])
+        return self._price((sent, self.max_tokens))
+
+    def _price(self, tokens: tuple[float, float]) -> float:
+        return (tokens[0] * self.price_in + tokens[1] * self.price_out) / 1e6
 
     def grade(self, questions: Sequence[Question]) -> list[list[Verdict]]:
         return asyncio.run(self._grade(questions))
@@ -106,124 +138,66 @@ class ApiJudge:
         return [list(flat[i : i + self.votes]) for i in range(0, len(flat), self.votes)]
 
     def _client(self) -> openai.AsyncOpenAI:
-        key = os.environ.get(self.key_env)
-        if not key:
-            raise BadInput(f"the environment variable {self.key_env} (judge.key_env) is not set")
         return openai.AsyncOpenAI(
-            api_key=key,
+            api_key=self.check_key(),
             base_url=self.base_url,
-            max_retries=0,  # retried below, where an attempt is also bounded as a whole
+            max_retries=0,  # retried in `ask`, where an attempt is also bounded as a whole
             timeout=self.timeout_s,
         )
 
     async def _verdict(
         self, client: openai.AsyncOpenAI | None, question: Question, vote: int
     ) -> Verdict:
+        if not _can_be_asked(question):
+            return Verdict(values=None, reason="no_reference")
         request = self.request(question, vote)
         key = self.cache.key(request)
         stored = self.cache.get(key)
         if stored is not None:
-            return self._read(question, stored["text"], cached=True)
+            reply, cost = _stored(stored)
+            return _read(question, reply, cost, called=False)
         if client is None:
-            return Verdict(values=None, reason="not_cached", cached=True)
+            return Verdict(values=None, reason="not_cached")
         bound = self._bound(request)
-        if self.budget_usd is not None and self.spent[0] + bound > self.budget_usd:
-            return Verdict(values=None, reason="budget", cached=True)
-        self.spent[0] += bound  # reserved while in flight, so that the budget is never passed
-        cost = 0.0
+        if not self.ledger.reserve(bound, self.budget_usd):
+            return Verdict(values=None, reason="budget")
         try:
-            text, cost = await self._patiently(client, request)
+            reply = await ask(client, request, self.timeout_s, self.max_retries)
         except Exception as error:  # whatever failed, the item is unscored and says so
-            return Verdict(values=None, reason=_reason(error))
-        finally:
-            self.spent[0] += cost - bound
-        self.cache.put(key, {"model": self.model, "text": text})
-        return self._read(question, text, cached=False, cost_usd=cost)
-
-    async def _patiently(
-        self, client: openai.AsyncOpenAI, request: dict[str, Any]
-    ) -> tuple[str, float]:
-        """The call, again after passing failures; each attempt ends after `timeout_s`, whatever
-        trickles in, and one that timed out is not repeated."""
-        attempts = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_passing),
-            stop=tenacity.stop_after_attempt(self.max_retries + 1),
-            wait=_wait,
-            reraise=True,
-        )
-        async for attempt in attempts:
-            with attempt:
-                return await asyncio.wait_for(self._call(client, request), self.timeout_s)
-        raise AssertionError("tenacity ends with a result or an error")
-
-    async def _call(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[str, float]:
-        body = bytearray()
-        async with client.chat.completions.with_streaming_response.create(
-            model=self.model,
-            messages=request["messages"],
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-        ) as response:
-            async for part in response.iter_bytes():  # parsing megabytes would hold up all others
-                body += part
-                if len(body) > _LONGEST_REPLY:
-                    raise _Malformed("reply_too_long")
-        return self._content(json.loads(body))
-
-    def _content(self, reply: Any) -> tuple[str, float]:
-        """Text and cost of a completion; anything of another shape is malformed."""
-        message = reply["choices"][0]["message"]
-        if message.get("refusal"):
-            raise _Malformed("refusal")
-        text = message["content"]
-        if not isinstance(text, str) or not text.strip():
-            raise _Malformed("empty_reply")
-        usage = reply.get("usage") or {}
-        tokens = (usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
-        return text, (tokens[0] * self.price_in + tokens[1] * self.price_out) / 1e6
-
-    @staticmethod
-    def _read(question: Question, text: str, cached: bool, cost_usd: float = 0.0) -> Verdict:
-        found = read_verdict(question, text)
-        if isinstance(found, str):
-            return Verdict(values=None, reason=found, text=text, cached=cached, cost_usd=cost_usd)
-        return Verdict(values=found, text=text, cached=cached, cost_usd=cost_usd)
+            reason = reason_of(error)
+            cost = bound if reason == "timeout" else 0.0  # the server may have worked on it
+            self.ledger.settle(bound, cost)
+            return Verdict(values=None, reason=reason, called=True, cost_usd=cost)
+        cost = bound if reply.tokens is None else self._price(reply.tokens)
+        self.ledger.settle(bound, cost)
+        if reply.reason in (None, "truncated"):  # others may pass; these would come again
+            kept = {"model": self.model, **vars(reply), "cost_usd": cost}
+            self.cache.put(key, kept)
+        return _read(question, reply, cost, called=True)
 
 
-class _Malformed(ValueError):
-    """A reply that came but says nothing; the message is the reason."""
+def _can_be_asked(question: Question) -> bool:
+    return rubric(question.rubric).fields <= question.fields.keys()
 
 
-def _passing(error: BaseException) -> bool:
-    """Failures that a later attempt may not meet: busy and broken servers, lost connections."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in (408, 409, 429) or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError) and not isinstance(
-        error, openai.APITimeoutError
+def _stored(found: dict[str, Any]) -> tuple[Reply, float]:
+    """A reply from the cache and what it cost; 0 where that was not noted."""
+    tokens = found.get("tokens")
+    reply = Reply(
+        text=found["text"], reason=found.get("reason"), tokens=tuple(tokens) if tokens else None
     )
+    return reply, float(found.get("cost_usd") or 0.0)
 
 
-_BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """What the server asks for (Retry-After in seconds, at most a minute), else growing pauses."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    if isinstance(error, openai.APIStatusError):
-        asked = error.response.headers.get("retry-after", "")
-        if asked.replace(".", "", 1).isdigit():
-            return min(float(asked), 60.0)
-    return _BACKOFF(state)
-
-
-def _reason(error: BaseException) -> str:
-    """A short name for a failure; never the message, which may quote the request."""
-    if isinstance(error, _Malformed):
-        return str(error)
-    if isinstance(error, openai.APIStatusError):
-        return f"http_{error.status_code}"
-    if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return "timeout"
-    if isinstance(error, openai.APIConnectionError | OSError):
-        return "connection"
-    return "malformed_reply"
+def _read(question: Question, reply: Reply, cost_usd: float, called: bool) -> Verdict:
+    found = reply.reason or read_verdict(question, reply.text)
+    unread = isinstance(found, str)
+    return Verdict(
+        values=None if unread else found,
+        reason=found if unread else None,
+        text=reply.text,
+        called=called,
+        cached=not called,
+        cost_usd=cost_usd,
+        tokens=reply.tokens or (0, 0),
+    )

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from skipbench.judges.rubric import Rubric
 from skipbench.records import BadInput
 
-RUBRICS = Path(__file__).parent / "rubrics"
 _NUMBER = r"\[\[\s*(-?\d+(?:\.\d+)?)\s*\]\]"
+UNREADABLE = ("no_verdict", "out_of_range")
 _CHOICE = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 
 
@@ -36,34 +36,63 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`values`: axis (or "") -> number; None is unscored, for `reason`. `text`: the raw reply."""
+    """`values`: axis (or "") -> number; None is unscored, for `reason`. `text`: the raw reply.
+
+    `called`: asked by this command; `cached`: by an earlier one. Cost and tokens are those of the
+    reply, whoever asked for it.
+    """
 
     values: dict[str, float] | None
     reason: str | None = None
     text: str = ""
+    called: bool = False
     cached: bool = False
     cost_usd: float = 0.0
+    tokens: tuple[int, int] = (0, 0)
 
 
 @dataclass
 class Bill:
-    """What judging took, for the summary."""
+    """What judging took, for the summary.
+
+    `calls` and `cost_now_usd` are this command's; `cost_usd` and tokens are those of all replies in
+    use, earlier commands' too. The ladder's are in them, but not in the counts of what was scored.
+    """
 
     model: str
     calls: int = 0
     cached: int = 0
+    scored: int = 0
     unscored: int = 0
     cost_usd: float = 0.0
+    cost_now_usd: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
-    def add(self, verdict: Verdict) -> None:
-        self.calls += not verdict.cached
+    def pay(self, verdict: Verdict) -> None:
+        self.calls += verdict.called
         self.cached += verdict.cached
         self.cost_usd += verdict.cost_usd
-        if verdict.values is None:
-            self.unscored += 1
-            reason = verdict.reason or "unknown"
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self.cost_now_usd += verdict.cost_usd if verdict.called else 0.0
+        self.tokens_in += verdict.tokens[0]
+        self.tokens_out += verdict.tokens[1]
+
+    def add(self, verdict: Verdict) -> None:
+        self.pay(verdict)
+        if verdict.values is not None:
+            self.scored += 1
+            return
+        self.unscored += 1
+        reason = verdict.reason or "unknown"
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def told(self) -> dict[str, Any]:
+        """`parse_failure_rate`: share of whole replies that no verdict could be read from."""
+        unread = sum(self.reasons.get(reason, 0) for reason in UNREADABLE)
+        whole = self.scored + unread
+        asked = self.calls + self.cached > 0  # rules give no replies
+        return {**vars(self), "parse_failure_rate": unread / whole if asked and whole else None}
 
 
 @runtime_checkable
@@ -76,35 +105,23 @@ class Judge(Protocol):
         ...
 
 
-def rubric(name: str) -> str:
-    """Text of a rubric: one of our own by name, or a file of the user's by path.
-
-    Raises BadInput where neither is there.
-    """
-    own = RUBRICS / f"{name}.txt"
-    path = own if own.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RUBRICS.glob("*.txt")))
-        raise BadInput(f"judge rubric {name!r} is no file and none of {known}")
-    return path.read_text(encoding="utf-8")
-
-
-def filled(question: Question, template: str) -> str:
+def filled(question: Question, rubric: Rubric) -> str:
     """The rubric with its fields, in one pass, so that a field cannot bring a field of its own."""
     ready = {
         key: neutralised(value) if key in question.untrusted else value
         for key, value in question.fields.items()
     }
-    missing = set(re.findall(r"{(\w+)}", template)) - ready.keys()
+    missing = rubric.fields - ready.keys()
     if missing:
         raise BadInput(f"judge rubric {question.rubric!r} asks for {sorted(missing)[0]!r}, which "
                        f"this task does not give; it gives {', '.join(sorted(ready))}")  # fmt: skip
-    return re.sub(r"{(\w+)}", lambda match: ready[match[1]], template)
+    return re.sub(r"{(\w+)}", lambda match: ready[match[1]], rubric.template)
 
 
 def neutralised(text: str) -> str:
     """What a model wrote, unable to end its block or to be read as a verdict."""
     text = re.sub(r"\[(?=\[)|\](?=\])", lambda match: match[0] + " ", text)
+    text = re.sub(r"(<\||\[)(?=\s*The\s+(?:Start|End)\s+of)", r"\1 ", text, flags=re.IGNORECASE)
     return re.sub(r"<(?=\s*/?\s*(?:answer|reply|summary|question|reference|source))", "< ", text,
                   flags=re.IGNORECASE)  # fmt: skip
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from skipbench.judges.base import Judge, Question
+from skipbench.judges.base import Bill, Judge, Question, Verdict
 from skipbench.judges.grading import questions
 from skipbench.records import Sample
 
 _NAME = re.compile(r"\b[A-Z][\w’-]+(?: [A-Z][\w’-]+)*|\b\d[\d,.]*\d\b")
+DAMAGES = ("loop", "swap")
 RATES = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -41,12 +42,16 @@ def looped(text: str, rng: Random) -> str:
 
 
 def swapped(text: str, names: Sequence[str], rng: Random) -> str:
-    """The text with its last name or value of the pool replaced by another of the pool."""
+    """The text with its last name or value of the pool replaced by another of the pool; as it is where
+    there is none, or no other."""
     present = [name for name in names if name in text]
     if not present:
         return text
     old = max(present, key=text.rfind)
-    new = rng.choice([name for name in names if name != old])
+    others = [name for name in names if name != old]
+    if not others:
+        return text
+    new = rng.choice(others)
     at = text.rfind(old)
     return text[:at] + new + text[at + len(old) :]
 
@@ -58,57 +63,98 @@ def names_in(answers: Sequence[str]) -> list[str]:
     return sorted(name for name in found | last if name)
 
 
+def damaged(
+    asked_of: Sequence[Question], names: Sequence[str], damage: str, seed: int = 0
+) -> list[tuple[Question, Question]]:
+    """(good, damaged) of all answers that this damage changes."""
+    pairs = []
+    for number, question in enumerate(asked_of):
+        rng = Random(f"{seed}:{damage}:{number}")
+        answer = question.fields["answer"]
+        change = looped(answer, rng) if damage == "loop" else swapped(answer, names, rng)
+        if change != answer:
+            new = {"answer": change, f"answer_{question.turn + 1}": change}
+            pairs.append((question, replace(question, fields={**question.fields, **new})))
+    return pairs
+
+
 def ladder(
-    judge: Judge, asked_of: Sequence[Question], names: Sequence[str], seed: int = 0
+    judge: Judge,
+    asked_of: Sequence[Question],
+    names: Sequence[str],
+    seed: int = 0,
+    bill: Bill | None = None,
 ) -> tuple[list[Rung], dict[str, float]]:
     """Rungs for both kinds of damage, and Spearman's correlation of rate and grade for each.
 
     `asked_of` holds good answers. The correlation is over single grades; -1 is a perfect judge.
+    Each answer is graded once as it is and once with each damage; rungs are put together from that.
     """
     rungs: list[Rung] = []
     sensitivity: dict[str, float] = {}
-    for damage in ("loop", "swap"):
+
+    def grades_of(asked: Sequence[Question]) -> list[float | None]:
+        verdicts = judge.grade(asked) if asked else []
+        for votes in verdicts if bill is not None else ():
+            for vote in votes:
+                bill.pay(vote)  # type: ignore[union-attr]
+        return [_grade(votes) for votes in verdicts]
+
+    whole = dict(zip(map(id, asked_of), grades_of(asked_of), strict=True))
+    for damage in DAMAGES:
+        pairs = damaged(asked_of, names, damage, seed)
+        broken = grades_of([bad for _, bad in pairs])
         rates: list[float] = []
         grades: list[float] = []
-        for rate in RATES:
-            rng = Random(f"{seed}:{damage}:{rate}")
-            asked = []
-            for number, question in enumerate(asked_of):
-                answer = question.fields["answer"]
-                hit = (number + 0.5) / len(asked_of) < rate
-                if hit:
-                    change = (
-                        looped(answer, rng) if damage == "loop" else swapped(answer, names, rng)
-                    )
-                    question = replace(question, fields={**question.fields, "answer": change})
-                asked.append(question)
-            values = [
-                float(np.mean([np.mean(list(v.values.values())) for v in votes if v.values]))
-                for votes in judge.grade(asked)
-                if any(v.values for v in votes)
+        for rate in RATES if pairs else ():
+            mixed = [
+                broken[i] if (i + 0.5) / len(pairs) < rate else whole[id(good)]
+                for i, (good, _) in enumerate(pairs)
             ]
-            mean = float(np.mean(values)) if values else None
-            rungs.append(Rung(damage, rate, mean, len(asked), len(asked) - len(values)))
-            rates += [rate] * len(values)
-            grades += values
+            known = [grade for grade in mixed if grade is not None]
+            mean = float(np.mean(known)) if known else None
+            rungs.append(Rung(damage, rate, mean, len(mixed), len(mixed) - len(known)))
+            rates += [rate] * len(known)
+            grades += known
         if len(set(grades)) > 1:
             found: Any = stats.spearmanr(rates, grades)
             sensitivity[damage] = float(found.statistic)
     return rungs, sensitivity
 
 
-def climb(judge: Judge, mode: str, samples: Sequence[Sample], rubric: str | None) -> dict[str, Any]:
-    """The ladder over the references of a cell's samples, for the summary: what `judge` is worth.
+def _grade(votes: Sequence[Verdict]) -> float | None:
+    read = [float(np.mean(list(vote.values.values()))) for vote in votes if vote.values]
+    return float(np.mean(read)) if read else None
 
-    Samples without a reference for every turn are left out; `n` says how many turns were graded.
-    """
+
+def good_answers(mode: str, samples: Sequence[Sample], rubric: str | None) -> list[Question]:
+    """Questions about the references of samples that have one for every turn."""
     good = {
         s.sample_id: [references[0] for references in s.references]
         for s in samples
         if s.references and all(s.references)
     }
-    asked = list(questions(mode, samples, good, {}, rubric))
+    alone = "single" if mode == "pairwise" else mode  # no pairs here, nor a rubric for them
+    return list(questions(alone, samples, good, {}, None if mode == "pairwise" else rubric))
+
+
+def all_asked(mode: str, samples: Sequence[Sample], rubric: str | None) -> list[Question]:
+    """Everything that the ladder asks, for its price."""
+    good = good_answers(mode, samples, rubric)
+    names = names_in([q.fields["answer"] for q in good])
+    return good + [bad for damage in DAMAGES for _, bad in damaged(good, names, damage)]
+
+
+def climb(
+    judge: Judge, mode: str, samples: Sequence[Sample], rubric: str | None, bill: Bill
+) -> dict[str, Any]:
+    """The ladder over the references of a cell's samples, for the summary: what `judge` is worth.
+
+    `n` says how many turns were graded; what that took is added to `bill`.
+    """
+    asked = good_answers(mode, samples, rubric)
     if not asked:
         return {"n": 0, "reason": "no sample has references to damage"}
-    rungs, sensitivity = ladder(judge, asked, names_in([q.fields["answer"] for q in asked]))
+    names = names_in([q.fields["answer"] for q in asked])
+    rungs, sensitivity = ladder(judge, asked, names, bill=bill)
     return {"n": len(asked), "rungs": [vars(rung) for rung in rungs], "sensitivity": sensitivity}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -18,6 +19,7 @@ class ReferenceJudge:
 
     name = "reference"
     votes = 1
+    identity: ClassVar[dict[str, Any]] = {"kind": "reference", "mode": "single", "rubric": None}
 
     def grade(self, questions: Sequence[Question]) -> list[list[Verdict]]:
         scorer = RougeScorer(["rougeL"], use_stemmer=False)
@@ -26,11 +28,11 @@ class ReferenceJudge:
     @staticmethod
     def _one(question: Question, scorer: RougeScorer) -> Verdict:
         if not question.truth:
-            return Verdict(values=None, reason="no_reference", cached=True)
+            return Verdict(values=None, reason="no_reference")
         said = question.fields["answer"]
         if answers.matches(said, question.truth):
-            return Verdict(values={"": 10.0}, cached=True)
+            return Verdict(values={"": 10.0})
         if collapse.detect(said, [], "stop", forced=False).any:
-            return Verdict(values={"": 1.0}, cached=True)
+            return Verdict(values={"": 1.0})
         near = scorer.score_multi(list(question.truth), said)["rougeL"].fmeasure
-        return Verdict(values={"": 1 + 8 * near}, cached=True)
+        return Verdict(values={"": 1 + 8 * near})

@@ -97,7 +97,9 @@ def holm_of(group: Group, metrics: Sequence[str]) -> Holm:
         (fingerprint(cell), metric): pair["p"]
         for cell in group.skipping
         for metric in metrics
-        if failed(cell) is None and (pair := cell.summary["paired"].get(metric))
+        if failed(cell) is None
+        and (pair := cell.summary["paired"].get(metric))
+        and pair["p"] is not None  # grades of two judges are not compared
     }
     return dict(zip(found, holm(list(found.values())), strict=True))
 
@@ -196,7 +198,7 @@ def _metric(cell: CellData, metric: str, best: bool, p: float | None) -> Entry:
 
 def _difference(cell: CellData, metric: str, adjusted: float | None) -> list[Entry]:
     pair = cell.summary["paired"].get(metric)
-    if pair is None or failed(cell) is not None:
+    if pair is None or pair["difference"] is None or failed(cell) is not None:
         return [Entry(text="–"), Entry(text="–")]
     return difference_entries(pair, metric, adjusted, origin_of(cell, f"paired.{metric}"))
 

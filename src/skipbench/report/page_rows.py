@@ -82,7 +82,7 @@ def _metric(chosen: Chosen, metric: str) -> Json | None:
         "n": found["n"],
         "unscored": found["unscored"],
         "reason": "; ".join(f"{n} × {why}" for why, n in reasons.most_common(3)) if reasons else "",
-        "paired": paired(other, metric) if other else None,
+        "paired": paired(other, metric) if other and other["difference"] is not None else None,
     }
 
 
