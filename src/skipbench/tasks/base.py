@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from skipbench.metrics import answers
 from skipbench.records import Sample, Score
+from skipbench.world.claims import Claim
 from skipbench.world.items import Item
 
 
@@ -54,6 +56,11 @@ class Task(Protocol):
     def groups(self, sample: Sample) -> Sequence[str]:
         """Names of the parts of the data this sample belongs to: metrics are also shown by part."""
         ...
+
+
+def invents(told: Sequence[Claim]) -> bool:
+    """Something is claimed that the world or the story contradicts or does not tell."""
+    return any(claim.made_up and not answers.abstains(claim.sentence) for claim in told)
 
 
 def sample_of(item: Item) -> Sample:

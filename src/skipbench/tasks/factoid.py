@@ -14,12 +14,13 @@ from pathlib import Path
 from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import freebaseqa
-from skipbench.tasks.base import Prompt, Reply, sample_of
+from skipbench.tasks.base import Prompt, Reply, invents, sample_of
 from skipbench.world import claims, questions
 from skipbench.world.facts import SPLITS, World, build
 from skipbench.world.items import Item
 
 FORMS = ("short", "two_hop", "long")
+_Measured = tuple[answers.Outcome, dict[str, float | None]]
 _MAX_NEW_TOKENS = {"short": 40, "two_hop": 64, "long": 360}
 
 
@@ -103,11 +104,17 @@ class Factoid:
         found = collapse.detect(
             reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
         )
-        values = self._long(sample, reply) if self.form == "long" else self._short(sample, reply)
-        result, measured = values(found.any)
+        told = []
+        if self.data == "world":
+            told = claims.claims(self._world, reply.text, about=sample.cluster)
+        if self.form == "long":
+            result, measured = self._long(sample, reply, told, found.any)
+        else:
+            result, measured = self._short(sample, reply, found.any)
+        invented = result not in ("correct", "collapsed") and invents(told)
         measured |= {
             "accuracy": float(answers.matches(reply.text, sample.references[0])),
-            "hallucination_rate": float(result == "wrong_entity"),
+            "hallucination_rate": float(result == "wrong_entity" or invented),
             "abstention_rate": float(result == "abstained" or self._declined(sample, reply)),
             "collapse_rate": float(found.any),
         }
@@ -124,47 +131,41 @@ class Factoid:
         """A right answer to an unanswerable question is an abstention as well."""
         return sample.meta.get("form") == "unanswerable" and answers.abstains(reply.text)
 
-    def _short(self, sample: Sample, reply: Reply):
+    def _short(self, sample: Sample, reply: Reply, collapsed: bool) -> _Measured:
         gold = [sample.meta["value"]] if sample.meta.get("value") else []
-        if self.data == "freebaseqa":
+        if self.data != "world":
             gold, others = list(sample.references[0]), None
         else:
             pool = self._world.values.get(sample.meta["value_type"] or "", ())
             asked = sample.cluster  # the entity asked about is repeated in any answer
             others = [value for value in pool if value not in gold and value != asked]
+        result = answers.outcome(reply.text, sample.references[0], gold, others, collapsed)
+        kicked = answers.llmkick_correct(reply.prompt, reply.text, gold) if gold else None
+        held = float(answers.contains(reply.text, gold)) if gold else None
+        if not gold:  # nothing to hold: declining in other words is what contains means here
+            held = float(result in ("correct", "abstained"))
+        return result, {
+            "accuracy_contains": held,
+            "accuracy_llmkick": None if kicked is None else float(kicked),
+        }
 
-        def values(collapsed: bool) -> tuple[str, dict[str, float | None]]:
-            result = answers.outcome(reply.text, sample.references[0], gold, others, collapsed)
-            kicked = answers.llmkick_correct(reply.prompt, reply.text, gold) if gold else None
-            held = float(answers.contains(reply.text, gold)) if gold else None
-            if not gold:  # nothing to hold: declining in other words is what contains means here
-                held = float(result in ("correct", "abstained"))
-            return result, {
-                "accuracy_contains": held,
-                "accuracy_llmkick": None if kicked is None else float(kicked),
-            }
-
-        return values
-
-    def _long(self, sample: Sample, reply: Reply):
-        told = claims.claims(self._world, reply.text)
+    @staticmethod
+    def _long(
+        sample: Sample, reply: Reply, told: Sequence[claims.Claim], collapsed: bool
+    ) -> _Measured:
         said = {(c.name, c.attribute, c.value) for c in told if c.verdict == "supported"}
         wanted = [(f["name"], f["attribute"], f["value"]) for f in sample.meta["facts"]]
         hits = [fact in said for fact in wanted]
         third = max(1, len(hits) // 3)
-        wrong = any(c.verdict == "contradicted" for c in told)
-
-        def values(collapsed: bool) -> tuple[str, dict[str, float | None]]:
-            result = answers.outcome(reply.text, sample.references[0], (), (), collapsed)
-            if result in ("abstained", "off_format") and wrong:
-                result = "wrong_entity"
-            supported = sum(c.verdict == "supported" for c in told)
-            return result, {
-                "accuracy_contains": float(all(hits)),
-                "fact_recall": sum(hits) / len(hits),
-                "fact_precision": supported / len(told) if told else None,
-                "fact_recall.first_third": sum(hits[:third]) / third,
-                "fact_recall.last_third": sum(hits[-third:]) / third,
-            }
-
-        return values
+        result = answers.outcome(reply.text, sample.references[0], (), (), collapsed)
+        wrong = any(claim.verdict == "contradicted" for claim in told)
+        if result in ("abstained", "off_format") and wrong:
+            result = "wrong_entity"
+        supported = sum(claim.verdict == "supported" for claim in told)
+        return result, {
+            "accuracy_contains": float(all(hits)),
+            "fact_recall": sum(hits) / len(hits),
+            "fact_precision": supported / len(told) if told else None,
+            "fact_recall.first_third": sum(hits[:third]) / third,
+            "fact_recall.last_third": sum(hits[-third:]) / third,
+        }

@@ -14,7 +14,7 @@ from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import fastchat
 from skipbench.tasks.base import Prompt, Reply, sample_of
-from skipbench.world import dialogues, questions, stories
+from skipbench.world import claims, dialogues, questions, stories
 from skipbench.world.facts import SPLITS, build
 
 TEMPERATURES = {
@@ -94,14 +94,17 @@ class MTBench:
     def _checked(
         self, text: str, references: Sequence[str], collapsed: bool
     ) -> dict[str, float | None]:
-        """Outcome of a turn: made up is what names anything of the world that its reference does
-        not, or gives the opposite verdict."""
+        """Outcome of a turn. A wrong entity is anything of the world that the reference does not
+        name, or the opposite verdict; made up is also what is said of somebody else."""
         others = [name for name in self._named if not answers.contains(references[0], [name])]
         result = answers.outcome(text, references, (), others, collapsed)
+        subjects = [claim.name for claim in claims.story_claims("", (), text) if claim.name]
+        elsewhere = any(not answers.contains(references[0], [name]) for name in subjects)
+        invented = result not in ("correct", "collapsed") and elsewhere
         return {
             "accuracy": float(result == "correct"),
             "accuracy_contains": float(answers.contains(text, references)),
-            "hallucination_rate": float(result == "wrong_entity"),
+            "hallucination_rate": float(result == "wrong_entity" or invented),
             **{f"outcome.{name}": float(name == result) for name in answers.OUTCOMES},
         }
 

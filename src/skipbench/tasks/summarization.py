@@ -15,7 +15,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from skipbench.metrics import answers, collapse, support
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import cnn_dailymail
-from skipbench.tasks.base import Prompt, Reply, sample_of
+from skipbench.tasks.base import Prompt, Reply, invents, sample_of
 from skipbench.world import claims, questions, stories
 from skipbench.world.facts import SPLITS, build
 
@@ -81,7 +81,11 @@ class Summarization:
         reply = replies[0]
         references = sample.references[0]
         found = collapse.detect(
-            reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
+            reply.text,
+            reply.token_ids,
+            reply.finish_reason,
+            reply.forced,
+            self._request(sample, reply),
         )
         best = self._rouge.score_multi(references, reply.text)
         measured: dict[str, float | None] = {name: best[name].fmeasure for name in _ROUGE}
@@ -91,31 +95,43 @@ class Summarization:
         measured["abstention_rate"] = float(answers.abstains(reply.text))
         measured["collapse_rate"] = float(found.any)
         measured |= {f"collapse.{kind}": float(value) for kind, value in found.fired.items()}
-        measured |= self._facts(sample, reply)
+        measured |= self._facts(sample, reply, found.any)
         for metric, value in measured.items():
             reason = None if value is not None else "nothing to measure it on"
             yield Score(
                 sample_id=sample.sample_id, turn=0, metric=metric, value=value, reason=reason
             )
 
-    def _facts(self, sample: Sample, reply: Reply) -> dict[str, float | None]:
-        """Facts right, left out and made up; for news, names and numbers absent from the article."""
+    @staticmethod
+    def _request(sample: Sample, reply: Reply) -> str:
+        """The prompt without the text to sum up: sentences taken over from that are no echo."""
+        return reply.prompt.replace(sample.meta.get("source", sample.turns[0]), " ")
+
+    def _facts(self, sample: Sample, reply: Reply, collapsed: bool) -> dict[str, float | None]:
+        """Facts right, left out and made up; for news, names and numbers absent from the article.
+
+        What a collapsed reply makes up is not asked, as for questions.
+        """
         if self.data == "cnn_dailymail":
             absent, named = support.unsupported(sample.turns[0], reply.text)
             return {
                 "accuracy_contains": None,
-                "hallucination_rate": float(bool(absent)) if named else None,
-                "hallucination.extrinsic": len(absent) / len(named) if named else None,
+                "support_precision": 1 - len(absent) / len(named) if named else None,
+                "hallucination_rate": float(bool(absent) and not collapsed),
+                "hallucination.extrinsic": float(bool(absent) and not collapsed),
             }
         told = claims.story_claims(sample.meta["hero"], sample.meta["facts"], reply.text)
         verdicts = [claim.verdict for claim in told]
         right = {(c.attribute, c.value) for c in told if c.verdict == "supported"}
         wanted = {(fact["type"], fact["value"]) for fact in sample.meta["facts"]}
+        believed = [] if collapsed else told
+        denied = [claim for claim in believed if claim.verdict == "contradicted"]
+        added = [claim for claim in believed if claim.verdict == "unsupported"]
         return {
             "accuracy_contains": float(wanted <= right),
             "fact_recall": len(right) / len(wanted),
             "fact_precision": verdicts.count("supported") / len(told) if told else None,
-            "hallucination_rate": float(any(v != "supported" for v in verdicts)) if told else None,
-            "hallucination.intrinsic": float("contradicted" in verdicts),
-            "hallucination.extrinsic": float("unsupported" in verdicts),
+            "hallucination_rate": float(invents(believed)),
+            "hallucination.intrinsic": float(invents(denied)),
+            "hallucination.extrinsic": float(invents(added)),
         }
