@@ -39,7 +39,7 @@ def build(results: Path, out: Path) -> None:
 
 def _make(cells: Sequence[CellData], results: Path, out: Path, provenance: str) -> None:
     reads = read(cells, out)
-    write_frame(cells, provenance, out)
+    write_frame(cells, provenance, out, reads)
     index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in DATA.items()]
     groups = groups_of(cells, results)
     main = []
@@ -79,7 +79,8 @@ def _beside_paper(groups: Sequence[Group], out: Path, provenance: str) -> list[J
     found: dict[tuple[str, str], dict[Path, CellData]] = {}
     for group in groups:
         if group.experiment and "lines" in paper.paper().get(group.experiment, {}):
-            model = group.cells[0].summary["model"]
+            first = group.cells[0]
+            model = " ".join(filter(None, (first.summary["model"], first.setting)))
             cells = found.setdefault((group.experiment, model), {})
             cells.update({cell.directory: cell for cell in group.cells})
     for (name, model), members in found.items():

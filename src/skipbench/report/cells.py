@@ -1,7 +1,7 @@
 """What a results folder holds, read for a report: cells with their labels, and experiments."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 from skipbench.paths import conf_dir
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, read_json, read_lines
+from skipbench.report.settings import told_apart
 
 Json = dict[str, Any]
 _HIDDEN = ("_target_", "skip", "cell", "influence", "maps")
@@ -19,14 +20,16 @@ _HIDDEN = ("_target_", "skip", "cell", "influence", "maps")
 
 @dataclass(frozen=True, kw_only=True)
 class CellData:
-    """A finished cell. `part` tells forms and data sets of one task apart ('short', 'vicuna80');
-    `label` is the method with whatever differs from its YAML."""
+    """A finished cell. `part` tells forms, data sets and settings of one task apart ('short',
+    'vicuna80', 'short seed 1'), `setting` is the last of these; `label` is the method with whatever
+    differs from its YAML."""
 
     directory: Path
     summary: Json
     manifest: Json
     part: str
     label: str
+    setting: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -60,6 +63,7 @@ def cells_of(results: Path) -> list[CellData]:
     if not results.is_dir():
         raise BadInput(f"{results} is no folder of results")
     found = [_read(path.parent) for path in sorted(results.glob("*/*/*/*/summary.json"))]
+    found = _apart(found)
     if not found:
         raise BadInput(
             f"{results} holds no finished cell (<task>/<model>/<method>/<fingerprint>/summary.json)"
@@ -88,6 +92,20 @@ def _read(directory: Path) -> CellData:
         part=part,
         label=_label(summary["method"], method),
     )
+
+
+def _apart(cells: list[CellData]) -> list[CellData]:
+    """The same cells; where runs were set otherwise, `part` says how, so that they stand apart."""
+    alike: dict[tuple[str, str, str, str], list[CellData]] = {}
+    for cell in cells:
+        alike.setdefault(cell.key, []).append(cell)
+    made = []
+    for members in alike.values():
+        told = told_apart([c.summary for c in members], [c.manifest for c in members])
+        for cell, words in zip(members, told, strict=True):
+            part = " ".join(filter(None, (cell.part, words)))
+            made.append(replace(cell, part=part, setting=words))
+    return made
 
 
 @cache

@@ -94,6 +94,10 @@ class Values:
     right: NDArray[np.uint64]
 
 
+_NONE = np.array([], dtype=np.uint64)
+NOTHING = Values(_NONE, _NONE, np.array([]), _NONE)
+
+
 class Collector:
     """Takes the scores of one cell piece by piece and keeps what `Values` needs."""
 
@@ -125,8 +129,7 @@ class Collector:
 
     def values(self) -> Values:
         if not self._kept:
-            none = np.array([], dtype=np.uint64)
-            return Values(none, none, np.array([]), none)
+            return NOTHING
         frame = pd.concat(self._kept, ignore_index=True)
         ours = frame[frame["ours"]].groupby("id", sort=True)
         # one turn without a value leaves the sample without one
