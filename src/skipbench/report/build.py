@@ -7,6 +7,7 @@ from typing import Any
 
 from skipbench.report import paper, plots_paper
 from skipbench.report.cells import CellData, cells_of, provenance_of
+from skipbench.report.check import blaming
 from skipbench.report.comparison import comparison
 from skipbench.report.details import details
 from skipbench.report.drawing import Source
@@ -65,7 +66,12 @@ def _png(entry: Json) -> bool:
 def read(cells: Sequence[CellData], out: Path | None) -> dict[Path, Read]:
     """Scores and records of all cells, each file read once; scores go to `out` where one is given."""
     values = read_scores(cells, out)
-    return {c.directory: Read(values[c.directory], scan_of(c, values[c.directory])) for c in cells}
+    found = {}
+    for cell in cells:
+        with blaming(cell.directory):
+            scored = values[cell.directory]
+            found[cell.directory] = Read(scored, scan_of(cell, scored))
+    return found
 
 
 def _told(table: Table, out: Path) -> list[Json]:

@@ -11,7 +11,8 @@ import yaml
 
 from skipbench.paths import conf_dir
 from skipbench.provenance import sha256_of
-from skipbench.records import BadInput, read_json, read_lines
+from skipbench.records import BadInput, read_json
+from skipbench.report.check import MANIFEST, SUMMARY, SWEEP_CELL, check, lines_with
 from skipbench.report.settings import told_apart
 
 Json = dict[str, Any]
@@ -45,14 +46,15 @@ class CellData:
         """Lines of scores.jsonl, or of the scores.parquet that a packed folder has instead."""
         packed = self.directory / "scores.parquet"
         if not packed.exists():
-            yield from read_lines(self.directory / "scores.jsonl")
+            path = self.directory / "scores.jsonl"
+            yield from lines_with(path, "sample_id", "turn", "metric", "value", "reason")
             return
         for batch in pq.ParquetFile(packed).iter_batches(batch_size=20_000):
             yield from batch.to_pylist()
 
     def records(self) -> Iterator[Json]:
         """Lines of records.jsonl in file order, superseded ones included; none in a packed folder."""
-        return read_lines(self.directory / "records.jsonl")
+        return lines_with(self.directory / "records.jsonl", "sample_id", "error")
 
 
 def cells_of(results: Path) -> list[CellData]:
@@ -73,14 +75,10 @@ def cells_of(results: Path) -> list[CellData]:
 
 def _read(directory: Path) -> CellData:
     summary, manifest = read_json(directory / "summary.json"), read_json(directory / "run.json")
-    missing = {"task", "model", "method", "metrics", "skip", "status"} - summary.keys()
-    if missing:
-        raise BadInput(f"{directory / 'summary.json'} has no {sorted(missing)[0]!r}")
-    try:
-        task, method = manifest["config"]["task"], manifest["config"]["method"]
-        parts = [task.get("form"), manifest["decides"]["task"]["data"]]
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{directory / 'run.json'} is no manifest of a run ({error})") from None
+    check(summary, SUMMARY, directory / "summary.json")
+    check(manifest, MANIFEST, directory / "run.json")
+    task, method = manifest["config"]["task"], manifest["config"]["method"]
+    parts = [task.get("form"), manifest["decides"]["task"]["data"]]
     decode = manifest["decode"]["mode"]
     if decode != "task":
         parts.append(decode)
@@ -139,8 +137,10 @@ def experiments_of(results: Path) -> dict[str, list[Path]]:
         sweep = read_json(path)
         if "experiment" not in sweep or not isinstance(sweep.get("cells"), list):
             raise BadInput(f"{path} is no list of a sweep's cells")
+        for number, cell in enumerate(sweep["cells"]):
+            check(cell, SWEEP_CELL, path, f"cells[{number}]")
         if sweep["experiment"]:
-            here = [results / cell["directory"] for cell in sweep["cells"] if cell["directory"]]
+            here = [results / cell["directory"] for cell in sweep["cells"] if cell.get("directory")]
             found.setdefault(sweep["experiment"], []).extend(here)
     return found
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skipbench.report.cells import CellData, provenance_of
+from skipbench.report.check import blaming
 from skipbench.report.files import whole, write_text
 from skipbench.report.groups import Read, executed, fingerprint, primary_of
 from skipbench.report.scan import scan_of
@@ -168,6 +169,13 @@ def read_scores(cells: Sequence[CellData], out: Path | None) -> dict[Path, Value
 def _collect(cell: CellData, metric: str, writer: pq.ParquetWriter | None) -> Values:
     collector = Collector(cell, metric)
     names = {key: str(value) for key, value in identity(cell).items()}
+    with blaming(cell.directory):
+        return _added(cell, collector, names, writer)
+
+
+def _added(
+    cell: CellData, collector: Collector, names: dict[str, str], writer: pq.ParquetWriter | None
+) -> Values:
     for table in score_tables(cell):
         collector.add(table)
         if writer is not None:

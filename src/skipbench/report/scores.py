@@ -74,6 +74,10 @@ def clusters_of(cell: CellData) -> pd.Series:
     if not found:
         return pd.Series([], index=pd.Index([], dtype="uint64"), dtype="str")
     frame = pd.concat(found, ignore_index=True)
+    again = frame["sample_id"].duplicated().to_numpy()
+    if again.any():
+        name = frame["sample_id"].to_numpy()[again][0]
+        raise BadInput(f"{cell.directory / 'samples.jsonl'} names sample {name!r} twice")
     return pd.Series(frame["cluster"].to_numpy(), index=pd.Index(hashes(frame["sample_id"])))
 
 
