@@ -15,7 +15,7 @@ import fake_cells as fake
 from skipbench.records import BadInput, unpack_map
 from skipbench.report import page_samples
 from skipbench.report.cells import cells_of
-from skipbench.report.page import write_page
+from skipbench.report.page import Shown, write_page
 
 
 class Reader(HTMLParser):
@@ -55,8 +55,8 @@ def results(tmp_path):
     return fake.write_results(tmp_path / "results")
 
 
-def page_of(results, out, figures=None, **options) -> str:
-    path = write_page(cells_of(results), figures or out / "none", out, "abc123", **options)
+def page_of(results, out, figures=(), **options) -> str:
+    path = write_page(cells_of(results), figures, out, "abc123", **options)
     assert path == out / "report.html"
     return path.read_text(encoding="utf-8")
 
@@ -161,18 +161,15 @@ def test_loads_nothing(results, tmp_path):
     assert "default-src 'none'" in page
 
 
-def test_figures_are_inside(results, tmp_path):
-    figures = tmp_path / "figures"
-    figures.mkdir()
-    Image.new("RGB", (4, 3), "red").save(figures / "skip_and_time.png")
-    uris = [
-        given["src"]
-        for tag, given in Reader(page_of(results, tmp_path, figures)).elements
-        if tag == "img" and given.get("src")
-    ]
-    assert [base64.b64decode(uri.split(",")[1]) for uri in uris] == [
-        (figures / "skip_and_time.png").read_bytes()
-    ]
+def test_figures_are_inside_with_their_captions(results, tmp_path):
+    path = tmp_path / "skip_and_time.png"
+    Image.new("RGB", (4, 3), "red").save(path)
+    figures = [Shown(path, "skip & time", "n = 3 samples; <b>bars</b>")]
+    page = Reader(page_of(results, tmp_path, figures))
+    uris = [given["src"] for tag, given in page.elements if tag == "img" and given.get("src")]
+    assert [base64.b64decode(uri.split(",")[1]) for uri in uris] == [path.read_bytes()]
+    for told in ("skip & time", "n = 3 samples; <b>bars</b>", "skip and time"):
+        assert told in page.text
 
 
 def test_same_cells_same_bytes(results, tmp_path):
@@ -282,7 +279,7 @@ def test_packed_cell_says_that_it_has_no_records(results, tmp_path):
 def test_broken_lines_are_named(results, tmp_path, name, line):
     with (results / "factoid/tiny/ffnskip/f0" / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    with pytest.raises(BadInput, match="ffnskip/f0 holds"):
+    with pytest.raises(BadInput, match=r"ffnskip/f0( holds|/scores\.jsonl:\d+ has no)"):
         page_of(results, tmp_path)
     assert not (tmp_path / "report.html").exists()
 
@@ -326,7 +323,7 @@ def test_records_are_not_held(tmp_path):
     assert (directory / "records.jsonl").stat().st_size > 30_000_000
     cells = cells_of(tmp_path / "results")
     tracemalloc.start()
-    write_page(cells, tmp_path, tmp_path, "abc")
+    write_page(cells, [], tmp_path, "abc")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000

@@ -35,7 +35,7 @@ def browser():
 def opened(browser, tmp_path):
     """The page in a browser; at the end, nothing was complained of and nothing was fetched."""
     cells = cells_of(fake.write_results(tmp_path / "results"))
-    path = write_page(cells, tmp_path, tmp_path, "abc123")
+    path = write_page(cells, [], tmp_path, "abc123")
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     heard = []
     tab.on("console", lambda message: heard.append(message.text))

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 
 from skipbench.metrics.stats import clustered_error
-from skipbench.records import BadInput, read_lines
+from skipbench.records import BadInput, Record
 from skipbench.report.cells import CellData, cells_of
+from skipbench.report.check import check, lines_with
 
 Json = dict[str, Any]
+_RECORD = [field.name for field in fields(Record)]
+_DECIDES = ("model", "template", "data_sha256", "dtype", "device", "batch_size")
+_MANIFEST = {
+    **dict.fromkeys(("schema", "split", "method", "skip_requested", "git"), "anything"),
+    **dict.fromkeys(("started", "model_name", "method_name", "fingerprint"), "text"),
+    **{"finished?": "text", "hardware": {...: "anything"}},
+    "versions": {"skipbench": "text", "transformers": "text"},
+    "decides": dict.fromkeys(_DECIDES, "anything"),
+    "decode": dict.fromkeys(("seed", "temperature", "top_p"), "anything"),
+}
 _HIGHER = ("accuracy", "fact_", "rouge", "reference_score", "judge_score", "judge_win", "judge.")
 _LOWER = ("hallucination", "collapse", "divergence.kl")
 
@@ -37,12 +48,16 @@ class View:
     @property
     def finished(self) -> float:
         """Seconds since 1970, from the manifest: an export has the same bytes whenever it is made."""
-        return _seconds(self.manifest["finished"] or self.manifest["started"])
+        return _seconds(self.manifest.get("finished") or self.manifest["started"])
 
     @cached_property
     def samples(self) -> list[Json]:
         """What was asked, in order. Raises BadInput where the folder keeps no samples."""
-        found = list(read_lines(self.cell.directory / "samples.jsonl"))
+        path = self.cell.directory / "samples.jsonl"
+        found = list(lines_with(path, "sample_id", "cluster", "turns", "references"))
+        twice = Counter(sample["sample_id"] for sample in found)
+        if len(twice) < len(found):
+            raise BadInput(f"{path} names sample {twice.most_common(1)[0][0]!r} twice")
         if not found:
             raise BadInput(f"{self.cell.directory} has no samples.jsonl; export a whole folder")
         return found
@@ -50,7 +65,8 @@ class View:
     @cached_property
     def records(self) -> dict[str, Json]:
         """sample_id -> its last record, failed ones included."""
-        return {record["sample_id"]: record for record in self.cell.records()}
+        lines = lines_with(self.cell.directory / "records.jsonl", *_RECORD)
+        return {record["sample_id"]: record for record in lines}
 
     @cached_property
     def scores(self) -> dict[str, dict[str, float | None]]:
@@ -154,6 +170,7 @@ def views(results: Path) -> list[View]:
     for cell, model, task in named:
         if times[model, task] > 1:
             model = f"{model}~{cell.directory.name[:8]}"
+        check(cell.manifest, _MANIFEST, cell.directory / "run.json")
         if cell.summary["status"] != "complete":
             told = f"{cell.directory} is exported with status {cell.summary['status']}"
             print(f"skipbench.export: {told}", file=sys.stderr)
@@ -176,7 +193,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _seconds(stamp: str) -> float:
-    return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
+    try:
+        return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        raise BadInput(f"{stamp!r} is no time of a manifest, as 2026-01-31T23:59:59Z") from None
 
 
 def lines_of(values: Sequence[Json]) -> str:

@@ -10,6 +10,7 @@ from skipbench.records import BadInput
 from skipbench.report.build import build
 from skipbench.report.cells import cells_of, provenance_of
 from skipbench.report.frame import frame_of
+from skipbench.report.swap import names_of
 
 
 def frame(results: str | Path) -> pd.DataFrame:
@@ -35,6 +36,7 @@ class Report:
         self.out = Path(out)
         if not (self.out / "index.json").exists():
             raise BadInput(f"{self.out} holds no finished report (no index.json)")
+        names_of(self.out / "index.json")  # says so where it is of something else
         self.index: list[dict[str, Any]] = json.loads((self.out / "index.json").read_text())
 
     def names(self, start: str = "") -> list[str]:

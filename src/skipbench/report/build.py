@@ -7,6 +7,7 @@ from typing import Any
 
 from skipbench.report import paper, plots_paper
 from skipbench.report.cells import CellData, cells_of, provenance_of
+from skipbench.report.check import blaming
 from skipbench.report.comparison import comparison
 from skipbench.report.details import details
 from skipbench.report.drawing import Source
@@ -15,34 +16,32 @@ from skipbench.report.files import write_text
 from skipbench.report.frame import read_scores, write_frame
 from skipbench.report.groups import Group, Read, groups_of
 from skipbench.report.numbers import macros
-from skipbench.report.page import write_page
+from skipbench.report.page import Shown, write_page
 from skipbench.report.pareto import points_of
 from skipbench.report.scan import scan_of
 from skipbench.report.speeds import speed_table
+from skipbench.report.swap import DATA, PAGE, replacing
 from skipbench.report.tables import Table, write_table
 
 Json = dict[str, Any]
-_DATA = (
-    ("frame.parquet", "one row for each cell and metric"),
-    ("frame.csv", "one row for each cell and metric"),
-    ("samples.parquet", "one row for each score"),
-    ("numbers.tex", "every number of the main tables as a LaTeX macro"),
-)
 
 
 def build(results: Path, out: Path) -> None:
     """Write the report of a results folder, or of a packed one, into `out`.
 
-    The index is written last: a report without one was not finished. Raises BadInput where the
-    folder holds no cell or a file cannot be read.
+    The index is written last: a report without one was not finished. An earlier report stays until
+    this one is whole. Raises BadInput where the folder holds no cell, a file cannot be read, or
+    `out` holds something else.
     """
     cells = cells_of(results)
-    provenance = provenance_of(cells)
-    out.mkdir(parents=True, exist_ok=True)
-    _clear(out)
+    with replacing(out) as folder:
+        _make(cells, results, folder, provenance_of(cells))
+
+
+def _make(cells: Sequence[CellData], results: Path, out: Path, provenance: str) -> None:
     reads = read(cells, out)
-    write_frame(cells, provenance, out)
-    index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in _DATA]
+    write_frame(cells, provenance, out, reads)
+    index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in DATA.items()]
     groups = groups_of(cells, results)
     main = []
     for group in groups:
@@ -55,25 +54,24 @@ def build(results: Path, out: Path) -> None:
         index += draw_all(source, out, provenance)
     index += _beside_paper(groups, out, provenance)
     write_text(out / "numbers.tex", macros(main, provenance))
-    write_page(cells, out, out, provenance)
-    index.append({"file": "report.html", "what": "all cells and samples", "provenance": provenance})
+    write_page(cells, [Shown.of(entry, out) for entry in index if _png(entry)], out, provenance)
+    index.append({"file": PAGE, "what": "all cells and samples", "provenance": provenance})
     write_text(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
 
 
-def _clear(out: Path) -> None:
-    """Take away the files of an earlier report, which its index names, and nothing else."""
-    index = out / "index.json"
-    if index.exists():
-        for entry in json.loads(index.read_text(encoding="utf-8")):
-            if entry["file"]:
-                (out / entry["file"]).unlink(missing_ok=True)
-        index.unlink()
+def _png(entry: Json) -> bool:
+    return bool(entry["file"]) and entry["file"].endswith(".png")
 
 
 def read(cells: Sequence[CellData], out: Path | None) -> dict[Path, Read]:
     """Scores and records of all cells, each file read once; scores go to `out` where one is given."""
     values = read_scores(cells, out)
-    return {c.directory: Read(values[c.directory], scan_of(c, values[c.directory])) for c in cells}
+    found = {}
+    for cell in cells:
+        with blaming(cell.directory):
+            scored = values[cell.directory]
+            found[cell.directory] = Read(scored, scan_of(cell, scored))
+    return found
 
 
 def _told(table: Table, out: Path) -> list[Json]:
@@ -87,7 +85,8 @@ def _beside_paper(groups: Sequence[Group], out: Path, provenance: str) -> list[J
     found: dict[tuple[str, str], dict[Path, CellData]] = {}
     for group in groups:
         if group.experiment and "lines" in paper.paper().get(group.experiment, {}):
-            model = group.cells[0].summary["model"]
+            first = group.cells[0]
+            model = " ".join(filter(None, (first.summary["model"], first.setting)))
             cells = found.setdefault((group.experiment, model), {})
             cells.update({cell.directory: cell for cell in group.cells})
     for (name, model), members in found.items():

@@ -1,7 +1,7 @@
 """What a results folder holds, read for a report: cells with their labels, and experiments."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import yaml
 
 from skipbench.paths import conf_dir
 from skipbench.provenance import sha256_of
-from skipbench.records import BadInput, read_json, read_lines
+from skipbench.records import BadInput, read_json
+from skipbench.report.check import MANIFEST, SUMMARY, SWEEP_CELL, check, lines_with
+from skipbench.report.settings import told_apart
 
 Json = dict[str, Any]
 _HIDDEN = ("_target_", "skip", "cell", "influence", "maps")
@@ -19,14 +21,16 @@ _HIDDEN = ("_target_", "skip", "cell", "influence", "maps")
 
 @dataclass(frozen=True, kw_only=True)
 class CellData:
-    """A finished cell. `part` tells forms and data sets of one task apart ('short', 'vicuna80');
-    `label` is the method with whatever differs from its YAML."""
+    """A finished cell. `part` tells forms, data sets and settings of one task apart ('short',
+    'vicuna80', 'short seed 1'), `setting` is the last of these; `label` is the method with whatever
+    differs from its YAML."""
 
     directory: Path
     summary: Json
     manifest: Json
     part: str
     label: str
+    setting: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -42,14 +46,15 @@ class CellData:
         """Lines of scores.jsonl, or of the scores.parquet that a packed folder has instead."""
         packed = self.directory / "scores.parquet"
         if not packed.exists():
-            yield from read_lines(self.directory / "scores.jsonl")
+            path = self.directory / "scores.jsonl"
+            yield from lines_with(path, "sample_id", "turn", "metric", "value", "reason")
             return
         for batch in pq.ParquetFile(packed).iter_batches(batch_size=20_000):
             yield from batch.to_pylist()
 
     def records(self) -> Iterator[Json]:
         """Lines of records.jsonl in file order, superseded ones included; none in a packed folder."""
-        return read_lines(self.directory / "records.jsonl")
+        return lines_with(self.directory / "records.jsonl", "sample_id", "error")
 
 
 def cells_of(results: Path) -> list[CellData]:
@@ -60,6 +65,7 @@ def cells_of(results: Path) -> list[CellData]:
     if not results.is_dir():
         raise BadInput(f"{results} is no folder of results")
     found = [_read(path.parent) for path in sorted(results.glob("*/*/*/*/summary.json"))]
+    found = _apart(found)
     if not found:
         raise BadInput(
             f"{results} holds no finished cell (<task>/<model>/<method>/<fingerprint>/summary.json)"
@@ -69,14 +75,10 @@ def cells_of(results: Path) -> list[CellData]:
 
 def _read(directory: Path) -> CellData:
     summary, manifest = read_json(directory / "summary.json"), read_json(directory / "run.json")
-    missing = {"task", "model", "method", "metrics", "skip", "status"} - summary.keys()
-    if missing:
-        raise BadInput(f"{directory / 'summary.json'} has no {sorted(missing)[0]!r}")
-    try:
-        task, method = manifest["config"]["task"], manifest["config"]["method"]
-        parts = [task.get("form"), manifest["decides"]["task"]["data"]]
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{directory / 'run.json'} is no manifest of a run ({error})") from None
+    check(summary, SUMMARY, directory / "summary.json")
+    check(manifest, MANIFEST, directory / "run.json")
+    task, method = manifest["config"]["task"], manifest["config"]["method"]
+    parts = [task.get("form"), manifest["decides"]["task"]["data"]]
     decode = manifest["decode"]["mode"]
     if decode != "task":
         parts.append(decode)
@@ -88,6 +90,20 @@ def _read(directory: Path) -> CellData:
         part=part,
         label=_label(summary["method"], method),
     )
+
+
+def _apart(cells: list[CellData]) -> list[CellData]:
+    """The same cells; where runs were set otherwise, `part` says how, so that they stand apart."""
+    alike: dict[tuple[str, str, str, str], list[CellData]] = {}
+    for cell in cells:
+        alike.setdefault(cell.key, []).append(cell)
+    made = []
+    for members in alike.values():
+        told = told_apart([c.summary for c in members], [c.manifest for c in members])
+        for cell, words in zip(members, told, strict=True):
+            part = " ".join(filter(None, (cell.part, words)))
+            made.append(replace(cell, part=part, setting=words))
+    return made
 
 
 @cache
@@ -121,8 +137,10 @@ def experiments_of(results: Path) -> dict[str, list[Path]]:
         sweep = read_json(path)
         if "experiment" not in sweep or not isinstance(sweep.get("cells"), list):
             raise BadInput(f"{path} is no list of a sweep's cells")
+        for number, cell in enumerate(sweep["cells"]):
+            check(cell, SWEEP_CELL, path, f"cells[{number}]")
         if sweep["experiment"]:
-            here = [results / cell["directory"] for cell in sweep["cells"] if cell["directory"]]
+            here = [results / cell["directory"] for cell in sweep["cells"] if cell.get("directory")]
             found.setdefault(sweep["experiment"], []).extend(here)
     return found
 

@@ -45,7 +45,7 @@ def draw(
             name = stem + drawn.suffix
             records = [{**record, "provenance": provenance} for record in drawn.records]
             write_text(out / f"{name}.csv", to_csv_text(records))
-            files = [*save(drawn.figure, out, name), f"{name}.csv"]
+            files = [*save(drawn.figure, out, name, provenance), f"{name}.csv"]
             index += [{"file": file, **told, "caption": drawn.what} for file in files]
     except Absent as reason:
         index.append({"file": None, "name": stem, **told, "absent": str(reason)})

@@ -1,6 +1,7 @@
 """The whole report as data: one tidy frame of all metrics, and every score in samples.parquet."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skipbench.report.cells import CellData
+from skipbench.report.cells import CellData, provenance_of
+from skipbench.report.check import blaming
 from skipbench.report.files import whole, write_text
-from skipbench.report.groups import executed, fingerprint, primary_of
-from skipbench.report.scores import SCHEMA, Collector, Values, score_tables
+from skipbench.report.groups import Read, executed, fingerprint, primary_of
+from skipbench.report.scan import scan_of
+from skipbench.report.scores import NOTHING, SCHEMA, Collector, Values, score_tables
+from skipbench.report.settings import settings_of
 
 _SKIPS = ("ffn", "attn", "block", "weight_bytes", "weight_bytes_single")
 _PAIRED = {
@@ -19,11 +23,17 @@ _PAIRED = {
     "low": "difference_low",
     "high": "difference_high",
     "p": "p",
-    "p_holm": "p_holm",
+    "p_holm": "p_holm_cell",
     "p_noninferior": "p_noninferior",
     "p_equivalent": "p_equivalent",
     "minimum_detectable": "minimum_detectable",
 }
+_SETTINGS = ("seed", "temperature", "batch_size", "dtype")
+_COUNTS = ("n", "unscored", "seed", "batch_size", "paired_batches")
+_TEXTS = ("status", "decode", "dtype", "skip_unit", "knob", "metric", "provenance")
+_KNOBS = ("threshold", "blocks", "min_blocks")
+Json = dict[str, Any]
+Reads = dict[Path, Read]
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 SAMPLES = pa.schema(
     [
@@ -44,23 +54,74 @@ def identity(cell: CellData) -> dict[str, Any]:
     }
 
 
-def frame_of(cells: Sequence[CellData], provenance: str) -> pd.DataFrame:
-    """A row for each cell and metric; shares are in [0, 1]. A cell without metrics has one row."""
+def frame_of(
+    cells: Sequence[CellData], provenance: str, reads: Reads | None = None
+) -> pd.DataFrame:
+    """A row for each cell and metric; shares are in [0, 1]. A cell without metrics has one row.
+
+    `reads`: what was read of the cells; without it, times are read where a speed-up is stated.
+    """
     rows = []
     for cell in cells:
         skips = {f"skip_{key}": executed(cell, key) for key in _SKIPS}
+        before = cell.summary.get("skip_prefill", {})
+        skips |= {f"skip_prefill_{key}": before.get(key) for key in ("ffn", "attn")}
+        settings = settings_of(cell.manifest)
         head = {
             **identity(cell),
+            "decode": cell.manifest["decode"]["mode"],
+            **{name: settings[name] for name in _SETTINGS},
             "status": cell.summary["status"],
             "skip_requested": cell.summary["skip"].get("requested"),
             "skip_unit": cell.summary["skip"].get("unit"),
             **skips,
+            **_knob(cell.manifest),
+            **_speed(cell, reads),
         }
         metrics = cell.summary["metrics"] or {None: {}}
         rows += [
             {**head, **_measured(cell, m, v), "provenance": provenance} for m, v in metrics.items()
         ]
     return pd.DataFrame(rows)
+
+
+def _knob(manifest: Json) -> Json:
+    """The value that calibration gave a method to reach its request, and its name."""
+    asked, given = manifest.get("skip_requested"), manifest["decides"].get("method", {})
+    values = {k: v for k, v in manifest.get("method", {}).items() if type(v) in (int, float)}
+    name = None
+    if asked is not None:
+        changed = [key for key, value in values.items() if given.get(key, value) != value]
+        rule = {"fixed": "exit_layer", "random": "depth"}.get(given.get("exit_rule"), "threshold")
+        # calibration may come out at the value that was there
+        name = next((key for key in (*changed, "budget", rule, *_KNOBS) if key in values), None)
+    return {"knob": name, "knob_value": None if name is None else values[name]}
+
+
+def _speed(cell: CellData, reads: Reads | None) -> Json:
+    speed = cell.summary["speed"]
+    seconds, found = speed.get("tpot_s", {}).get("p50"), speed.get("speedup")
+    ratio = found or {}
+    return {
+        "ms_per_token": None if seconds is None else 1000 * seconds,
+        "speedup": ratio.get("value"),
+        "speedup_low": ratio.get("low"),
+        "speedup_high": ratio.get("high"),
+        "paired_batches": _paired_batches(cell, reads) if found else None,
+    }
+
+
+def _paired_batches(cell: CellData, reads: Reads | None) -> int | None:
+    """Batches that dense and method ran in turn; None where the twin is not in the folder."""
+    dense = cell.directory.parents[1] / "dense" / str(cell.summary.get("twin"))
+    if reads is not None:
+        scans = [reads[place].scan for place in (cell.directory, dense) if place in reads]
+    else:
+        sides = (cell, replace(cell, directory=dense))
+        scans = [scan_of(side, NOTHING) for side in sides if side.directory.exists()]
+    if len(scans) < 2:
+        return None
+    return len(scans[0].batches.keys() & {**scans[1].batches, **scans[0].dense_batches}.keys())
 
 
 def _measured(cell: CellData, metric: str | None, found: dict[str, Any]) -> dict[str, Any]:
@@ -75,16 +136,21 @@ def _measured(cell: CellData, metric: str | None, found: dict[str, Any]) -> dict
     }
 
 
-def write_frame(cells: Sequence[CellData], provenance: str, out: Path) -> None:
-    frame = frame_of(cells, provenance)
-    for column in ("n", "unscored"):
+def write_frame(cells: Sequence[CellData], provenance: str, out: Path, reads: Reads) -> None:
+    frame = frame_of(cells, provenance, reads)
+    for column in _COUNTS:
         frame[column] = frame[column].astype("Int64")
-    texts = {"status", "skip_unit", "metric", "provenance", *identity(cells[0])}
-    for column in set(frame.columns) - texts - {"n", "unscored"}:
+    for column in set(frame.columns) - {*_TEXTS, *identity(cells[0]), *_COUNTS}:
         frame[column] = frame[column].astype(float)
     write_text(out / "frame.csv", frame.to_csv(index=False, lineterminator="\n"))
     with whole(out / "frame.parquet") as new:
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), new)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        told = {**(table.schema.metadata or {}), **_metadata(provenance)}
+        pq.write_table(table.replace_schema_metadata(told), new)
+
+
+def _metadata(provenance: str) -> dict[bytes, bytes]:
+    return {b"provenance": provenance.encode()}
 
 
 def read_scores(cells: Sequence[CellData], out: Path | None) -> dict[Path, Values]:
@@ -95,13 +161,21 @@ def read_scores(cells: Sequence[CellData], out: Path | None) -> dict[Path, Value
     }
     if out is None:
         return {cell.directory: _collect(cell, primaries[cell.key], None) for cell in cells}
-    with whole(out / "samples.parquet") as new, pq.ParquetWriter(new, SAMPLES) as writer:
+    schema = SAMPLES.with_metadata(_metadata(provenance_of(list(cells))))
+    with whole(out / "samples.parquet") as new, pq.ParquetWriter(new, schema) as writer:
         return {cell.directory: _collect(cell, primaries[cell.key], writer) for cell in cells}
 
 
 def _collect(cell: CellData, metric: str, writer: pq.ParquetWriter | None) -> Values:
     collector = Collector(cell, metric)
     names = {key: str(value) for key, value in identity(cell).items()}
+    with blaming(cell.directory):
+        return _added(cell, collector, names, writer)
+
+
+def _added(
+    cell: CellData, collector: Collector, names: dict[str, str], writer: pq.ParquetWriter | None
+) -> Values:
     for table in score_tables(cell):
         collector.add(table)
         if writer is not None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,29 @@ _HERE = Path(__file__).parent
 _FIRST = ("accuracy", "hallucination_rate", "collapse_rate")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A figure of the gallery: its PNG, and what the index says of it."""
+
+    path: Path
+    what: str
+    caption: str = ""
+
+    @classmethod
+    def of(cls, entry: Json, folder: Path) -> "Shown":
+        return cls(folder / entry["file"], entry["what"], entry.get("caption", ""))
+
+
 def write_page(
     cells: Sequence[CellData],
-    figures: Path,
+    figures: Sequence[Shown],
     out: Path,
     provenance: str,
     samples_per_cell: int = 40,
 ) -> Path:
     """Write `out/report.html` and return its path.
 
-    It needs nothing but itself: style, script, samples and the PNG files of `figures` are inside.
+    It needs nothing but itself: style, script, samples and `figures` are inside.
     The same cells and figures give the same bytes. Raises BadInput where a file of a cell is broken.
     """
     pool = Pool()
@@ -48,7 +62,7 @@ def write_page(
     html = environment.get_template("page.html").render(
         overview=overview(cells),
         floors=floors(cells),
-        figures=[_figure(path) for path in sorted(figures.glob("*.png"))],
+        figures=[_figure(shown) for shown in sorted(figures, key=lambda s: s.path.name)],
         metrics=[HEADLINE[m][0].upper() + HEADLINE[m][1:] for m in metrics],
         lead=sum(m in _FIRST for m in metrics),
         ratios=RATIOS,
@@ -66,6 +80,8 @@ def write_page(
     return path
 
 
-def _figure(path: Path) -> Json:
-    octets = base64.b64encode(path.read_bytes()).decode()
-    return {"name": path.stem.replace("_", " "), "uri": f"data:image/png;base64,{octets}"}
+def _figure(shown: Shown) -> Json:
+    octets = base64.b64encode(shown.path.read_bytes()).decode()
+    uri = f"data:image/png;base64,{octets}"
+    name = shown.path.stem.replace("_", " ")
+    return {"name": name, "what": shown.what, "caption": shown.caption, "uri": uri}

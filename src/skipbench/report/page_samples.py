@@ -4,15 +4,13 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
-from skipbench.records import BadInput, read_lines
 from skipbench.report.cells import CellData
+from skipbench.report.check import blaming, lines_with
 from skipbench.report.page_marks import Mark, Marks, compact, marks_of
 from skipbench.report.text import HEADLINE
 
@@ -75,25 +73,15 @@ def gather(cells: Iterable[CellData], most: int, pool: Pool) -> Iterator[tuple[C
     for twin, group in groupby(sorted(cells, key=_twin_name), key=_twin_name):
         members = list(group)
         dense = replace(members[0], directory=members[0].directory.parents[1] / "dense" / twin[1])
-        with _blame(dense.directory):
+        with blaming(dense.directory):
             known = compact(islice(dense.scores(), _LOOKED_AT)) if twin[1] else {}
         chosen = [choose(cell, known, most) for cell in members]
         wanted = {sample_id for one in chosen for sample_id in one.marks}
         replies = _records(dense, wanted) if twin[1] else {}
         for one in chosen:
-            with _blame(one.cell.directory):
+            with blaming(one.cell.directory):
                 made = _payload(one, replies, known, pool, pool.spent + share)
             yield one, made
-
-
-@contextmanager
-def _blame(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except BadInput:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadInput(f"{directory} holds scores or records of another form ({error!r})") from None
 
 
 def _twin_name(cell: CellData) -> tuple[str, str]:
@@ -104,7 +92,7 @@ def choose(cell: CellData, dense: Mapping[str, Marks], most: int) -> Chosen:
     """What changed against dense first, then what is wrong, failed, or neither; in file order."""
     made = Chosen(cell)
     shelves: dict[str, dict[str, Marks]] = {name: {} for name in _SHELVES}
-    with _blame(cell.directory):
+    with blaming(cell.directory):
         for sample_id, lines in groupby(
             islice(cell.scores(), _LOOKED_AT), key=itemgetter("sample_id")
         ):
@@ -168,7 +156,7 @@ def _payload(
     records = _records(cell, chosen.marks)
     asked = {
         line["sample_id"]: line
-        for line in read_lines(cell.directory / "samples.jsonl")
+        for line in lines_with(cell.directory / "samples.jsonl", "sample_id", "turns", "references")
         if line["sample_id"] in chosen.marks
     }
     for sample_id in chosen.marks:

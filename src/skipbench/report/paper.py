@@ -56,7 +56,7 @@ def beside(name: str, cells: Sequence[CellData], model: str, provenance: str) ->
             line = {"method": "–", "task": cell.summary["task"], "metrics": _metrics(block, cell)}
             rows.append(_row(line, None, None, cell, cells))
     what = f"{block['title']}, beside ours on {model}"
-    told_of_tiny = f" {MECHANISM}" if model == "tiny" else ""
+    told_of_tiny = f" {MECHANISM}" if model.split()[0] == "tiny" else ""
     return Table(
         name=f"table_paper_{slug(name, model)}",
         title=what,

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipbench.metrics.collapse import find_loop
-from skipbench.records import BadInput, read_json, read_lines
+from skipbench.records import BadInput, read_json
 from skipbench.report.cells import CellData
+from skipbench.report.check import lines_with
 from skipbench.report.scores import Values, hashes
 
 STEPS = 512  # later steps are not drawn
@@ -99,7 +100,7 @@ def _scan(cell: CellData, scored: Values) -> Scan:
         )
     scan.batches = _per_token(spent)
     again: dict[str, list[float]] = {}
-    for line in read_lines(cell.directory / "twin_times.jsonl"):
+    for line in lines_with(cell.directory / "twin_times.jsonl", "times", "counts"):
         for times, counts in zip(line["times"], line["counts"], strict=True):
             _spend(again, times, counts)
     scan.dense_batches = _per_token(again)
@@ -127,10 +128,6 @@ def _pieces(cell: CellData) -> Iterator[list[Json]]:
     """The records that count, some at a time: last lines of samples, without an error."""
     last, kept = _last_lines(cell), []
     for number, record in enumerate(cell.records()):
-        missing = {"sample_id", "error"} - record.keys()
-        if missing:
-            where = f"{cell.directory / 'records.jsonl'}:{number + 1}"
-            raise BadInput(f"{where} has no {sorted(missing)[0]!r}; not a record")
         if record["error"] is None and last.get(record["sample_id"], number) == number:
             kept.append(record)
         if len(kept) == _PIECE:

@@ -74,6 +74,10 @@ def clusters_of(cell: CellData) -> pd.Series:
     if not found:
         return pd.Series([], index=pd.Index([], dtype="uint64"), dtype="str")
     frame = pd.concat(found, ignore_index=True)
+    again = frame["sample_id"].duplicated().to_numpy()
+    if again.any():
+        name = frame["sample_id"].to_numpy()[again][0]
+        raise BadInput(f"{cell.directory / 'samples.jsonl'} names sample {name!r} twice")
     return pd.Series(frame["cluster"].to_numpy(), index=pd.Index(hashes(frame["sample_id"])))
 
 
@@ -92,6 +96,10 @@ class Values:
     clusters: NDArray[np.uint64]
     values: NDArray[np.float64]
     right: NDArray[np.uint64]
+
+
+_NONE = np.array([], dtype=np.uint64)
+NOTHING = Values(_NONE, _NONE, np.array([]), _NONE)
 
 
 class Collector:
@@ -125,8 +133,7 @@ class Collector:
 
     def values(self) -> Values:
         if not self._kept:
-            none = np.array([], dtype=np.uint64)
-            return Values(none, none, np.array([]), none)
+            return NOTHING
         frame = pd.concat(self._kept, ignore_index=True)
         ours = frame[frame["ours"]].groupby("id", sort=True)
         # one turn without a value leaves the sample without one

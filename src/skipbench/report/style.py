@@ -67,11 +67,13 @@ def figure(height: float) -> Iterator[Figure]:
         yield Figure(figsize=(WIDTH, height))
 
 
-def save(made: Figure, out: Path, name: str) -> list[str]:
-    """Write PDF and PNG without time and version; returns the file names."""
+def save(made: Figure, out: Path, name: str, provenance: str) -> list[str]:
+    """Write PDF and PNG without time and version, with `provenance`; returns the file names."""
+    told = f"provenance {provenance}"
+    nothing = {"CreationDate": None, "ModDate": None, "Producer": None}
     metadata = {
-        "pdf": {"CreationDate": None, "ModDate": None, "Creator": "skipbench", "Producer": None},
-        "png": {"Software": None},
+        "pdf": {**nothing, "Creator": "skipbench", "Keywords": told},
+        "png": {"Software": None, "provenance": provenance},
     }
     with matplotlib.rc_context(_STYLE):
         made.draw_without_rendering()
