@@ -363,11 +363,12 @@ def test_experiment_stands_beside_the_paper(report):
 def test_paper_data_is_whole():
     known = paper.paper()
     for name, block in known.items():
-        if name == "methods":
+        if name in ("methods", "metrics"):
             continue
         assert all(block[key] for key in ("source", "certainty", "tensions"))
         for line in block.get("lines", ()):
             assert line["method"] in known["methods"]
+            assert paper.their_name(line["metrics"][0])
             assert len(line["values"]) == len(block["skips"])
     assert [len(c) for c in paper.similarity_curves().values()] == [32, 32, 40, 40]
 

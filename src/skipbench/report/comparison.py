@@ -7,11 +7,14 @@ from skipbench.metrics.stats import holm
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
 from skipbench.report.entries import (
+    asked_entry,
     difference_entries,
     facts,
     metric_entry,
+    missed,
     name_entry,
     origin_of,
+    unit_of,
 )
 from skipbench.report.groups import (
     CONTROLS,
@@ -33,7 +36,6 @@ from skipbench.report.text import (
 )
 
 SKIPS = (("ffn", "FFN"), ("attn", "attn"), ("block", "block"), ("weight_bytes", "bytes"))
-_FAIR = 0.05  # further from its request than this, a cell is compared with nothing in its block
 Holm = dict[tuple[str, str], float]  # (fingerprint, metric) -> adjusted p
 
 
@@ -67,9 +69,9 @@ def comparison(group: Group, provenance: str) -> Table:
 
 def _legend(adjusted: Holm) -> str:
     return (
-        "Under a request: the phase that skips. Skipped: executed share of decode steps × blocks; bytes: "
-        "weight bytes not read. Brackets: "
-        "95 % intervals, clustered by entity or question. Bold: best of a block of equal requests. "
+        "Under a request: its unit, and the phase that skips. Skipped: executed share of "
+        "decode steps × blocks; bytes: weight bytes not read. Brackets: 95 % intervals, clustered by "
+        "entity or question. Bold: best of equal requests of one unit and phase, where more is better. "
         "Dagger: executed more than 5 points off its request, and never bold. "
         f"Asterisk: differs from dense at p < 0.05, Holm over the {len(adjusted)} tests of this table"
         f"{_coarse(len(adjusted))}. MDE: difference that so many samples show with 80 % power. p NI: of "
@@ -105,30 +107,22 @@ def holm_of(group: Group, metrics: Sequence[str]) -> Holm:
 
 
 def _best(group: Group, metrics: Sequence[str]) -> set[tuple[str, str]]:
-    """(fingerprint, metric) of the best method that skips, of each block of equal requests."""
+    """(fingerprint, metric) of the best method that skips, of those that had the same request of the
+    same unit and phase. Rates of faults do not count: a reply that says nothing has none."""
+    blocks: dict[tuple[Any, ...], list[CellData]] = {}
+    for cell in group.skipping:
+        asked = asked_of(cell, group.cells)
+        if asked is not None and failed(cell) is None and _skips(cell) and not missed(cell, asked):
+            blocks.setdefault((asked, unit_of(cell), phase_of(cell)), []).append(cell)
     made = set()
-    for asked in {asked_of(cell, group.cells) for cell in group.skipping} - {None}:
-        members = [
-            cell
-            for cell in group.skipping
-            if asked_of(cell, group.cells) == asked
-            and failed(cell) is None
-            and _skips(cell)
-            and not missed(cell, asked)
-        ]
+    for members in blocks.values():
         for metric in metrics:
             values = [v for cell in members if (v := value_of(cell, metric)) is not None]
-            if metric in NEITHER or len(values) < 2 or len(set(values)) == 1:
+            if metric in (*LOWER_IS_BETTER, *NEITHER) or len(set(values)) < 2:
                 continue
-            top = min(values) if metric in LOWER_IS_BETTER else max(values)
+            top = max(values)
             made |= {(fingerprint(c), metric) for c in members if value_of(c, metric) == top}
     return made
-
-
-def missed(cell: CellData, asked: float | None) -> bool:
-    """Whether what was executed is not what was asked for: no fair member of its block."""
-    made = executed(cell, cell.summary["skip"].get("unit") or "ffn")
-    return asked is not None and made is not None and abs(made - asked) > _FAIR
 
 
 def _skips(cell: CellData) -> bool:
@@ -160,15 +154,8 @@ def _row(
 
 def _left(cell: CellData, group: Group) -> list[Entry]:
     """Method, request, phase and what was executed."""
-    own = cell.summary["skip"].get("requested")
-    asked = asked_of(cell, group.cells)
-    text = percent(asked) if own is not None or asked is None else f"({percent(asked)})"
-    text += "†" if cell not in group.dense and missed(cell, asked) else ""
-    if cell in group.dense:
-        text = ""
-    elif asked is None:
-        text = "own"
-    made = [name_entry(cell), Entry(text=text, small=phase_of(cell))]
+    made = [name_entry(cell)]
+    made.append(Entry(text="–") if cell in group.dense else asked_entry([cell], group))
     prefill = cell.summary.get("skip_prefill") or {}
     for key, _ in SKIPS:
         exact = executed(cell, key)

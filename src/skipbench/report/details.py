@@ -1,4 +1,4 @@
-"""Tables beside the main one: transitions, collapse, and grades by category."""
+"""Tables beside the main one: method against method, transitions, collapse, and grades by category."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
 from skipbench.report.entries import facts, metric_entry, name_entry
 from skipbench.report.groups import Group, Read, asked_of, executed, failed
+from skipbench.report.pairs import pair_table
 from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import percent, shown
 
@@ -19,7 +20,7 @@ Reads = dict[Path, Read]
 
 def details(group: Group, reads: Reads, provenance: str) -> Iterator[Table]:
     """Those tables of a group that have something to show."""
-    for make in (_transitions, _collapse, _grades):
+    for make in (pair_table, _transitions, _collapse, _grades):
         table = make(group, reads, provenance)
         if table is not None:
             yield table

@@ -1,11 +1,14 @@
 """Entries that several tables share: a method's name, a metric, a paired difference."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from skipbench.report.cells import CellData
-from skipbench.report.groups import fingerprint, label_of, phase_of
+from skipbench.report.groups import Group, asked_of, executed, fingerprint, label_of, phase_of
 from skipbench.report.tables import Entry, Number
-from skipbench.report.text import count, interval, p_value, shown
+from skipbench.report.text import count, interval, p_value, percent, shown
+
+_FAIR = 0.05  # further from its request than this, a cell is compared with nothing in its block
 
 
 def facts(cell: CellData, asked: float | None) -> dict[str, Any]:
@@ -22,6 +25,29 @@ def name_entry(cell: CellData) -> Entry:
     """The method, and under it what was changed of it."""
     method, _, changed = label_of(cell).partition(" ")
     return Entry(text=method.rstrip(","), small=changed)
+
+
+def unit_of(cell: CellData) -> str:
+    """What a request counts: FFNs, attentions or whole blocks."""
+    return cell.summary["skip"].get("unit") or "ffn"
+
+
+def missed(cell: CellData, asked: float | None) -> bool:
+    """Whether what was executed is not what was asked for: no fair member of its block."""
+    made = executed(cell, unit_of(cell))
+    return asked is not None and made is not None and abs(made - asked) > _FAIR
+
+
+def asked_entry(cells: Sequence[CellData], group: Group) -> Entry:
+    """What cells of one request asked for, of which unit, and in which phase. In parentheses: what
+    the source of a control asked for. A dagger: one of them executed something else."""
+    cell = cells[0]
+    asked, own = asked_of(cell, group.cells), cell.summary["skip"].get("requested")
+    text = "own" if asked is None else percent(asked)
+    text = f"({text})" if asked is not None and own is None else text
+    text += "†" if any(missed(each, asked) for each in cells) else ""
+    phases = " / ".join(dict.fromkeys(map(phase_of, cells)))
+    return Entry(text=text, small=f"{unit_of(cell)}, {phases}")
 
 
 def origin_of(cell: CellData, metric: str) -> str:

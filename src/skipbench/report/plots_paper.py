@@ -1,50 +1,90 @@
 """The paper's curves and ours side by side, a row of panels for each task and metric."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from skipbench.report.cells import CellData
 from skipbench.report.drawing import Absent, Drawn, Records
 from skipbench.report.groups import executed, failed, fingerprint
-from skipbench.report.paper import Json, matched, ours_of, paper, told
-from skipbench.report.plots_quality import bars, metric_label, scale
+from skipbench.report.paper import (
+    Json,
+    matched,
+    our_name,
+    ours_of,
+    paper,
+    their_name,
+    told,
+    unmeasured,
+)
+from skipbench.report.plots_quality import bars, scale
 from skipbench.report.style import figure, legend_below, look
-from skipbench.report.text import HEADLINE
 
 
 def beside(name: str, cells: Sequence[CellData]) -> Iterator[Drawn]:
-    """Raises Absent where the paper has one skip ratio alone, or no cell of ours answers to it."""
+    """The paper at the left, ours at the right; where ours has no metric of the paper, each side has
+    panels of its own.
+
+    Raises Absent where the paper has one skip ratio alone, or no cell of ours answers to it.
+    """
     block = paper()[name]
     if len(block.get("skips", ())) < 2:
         raise Absent("the paper tells one skip ratio alone; see the table")
-    rows = list(dict.fromkeys((line["task"], line["metrics"][0]) for line in block["lines"]))
+    theirs = list(dict.fromkeys((line["task"], line["metrics"][0]) for line in block["lines"]))
+    other = unmeasured(block, cells)
+    ours = [(theirs[0][0], metric) for metric in block["instead"]] if other else theirs
     records: Records = []
-    with figure(0.8 + 0.95 * len(rows)) as made:
-        panels = made.subplots(len(rows), 2, squeeze=False, sharex=True)
-        for (left, right), row in zip(panels, rows, strict=True):
-            lines = [x for x in block["lines"] if (x["task"], x["metrics"][0]) == row]
+    with figure(0.8 + 0.95 * max(len(theirs), len(ours))) as made:
+        panels = made.subplots(max(len(theirs), len(ours)), 2, squeeze=False, sharex=True)
+        for axes, row in zip(panels[:, 0], theirs, strict=False):
+            for line in _lines(block, row):
+                records += _theirs(axes, line, block["skips"])
+            named = their_name(row[1])
+            axes.set_ylabel(named.replace(", ", "\n", 1) if "." in row[1] else named)
+        for axes, row in zip(panels[:, 1], ours, strict=False):
+            lines = _lines(block, theirs[0] if other else row)
+            if other:
+                lines = _every(lines, row[1])
             for line in lines:
-                records += _theirs(left, line, block["skips"])
-                records += _ours(right, line, block["skips"], cells)
-            left.set_ylabel(_label(row[1]))
-            used = {r["metric"] for r in records if r["whose"] == "ours" and r["for"] == row[1]}
-            right.set_ylabel(", ".join(sorted(map(_label, used - {row[1]}))))
-        panels[0][0].set_title("paper")
-        panels[0][1].set_title("here")
-        for axes in panels[-1]:
-            axes.set_xlabel("FFN skipped, %")
+                records += _ours(axes, line, block["skips"], cells)
+            _tell(axes, row[1], records)
+        _finish(panels, len(theirs), len(ours))
         legend_below(made, panels[0][0], 2)
     if not any(record["whose"] == "ours" for record in records):
         raise Absent("no cell of ours answers to a value of the paper")
-    yield Drawn("", f"{block['title']}, beside ours. {' '.join(told(name))}", made, records)
+    apart = "The two sides measure different things. " if other else ""
+    what = f"{block['title']}, beside ours. {apart}{' '.join(told(name))}"
+    yield Drawn("", what, made, records)
 
 
-def _label(metric: str) -> str:
-    if metric == "speedup":
-        return "speed-up"
-    name, _, part = metric.partition(".")
-    return metric_label(metric) if metric in HEADLINE else f"{part or name}, grade"
+def _lines(block: Json, row: tuple[str, str]) -> list[Json]:
+    return [line for line in block["lines"] if (line["task"], line["metrics"][0]) == row]
+
+
+def _every(lines: Sequence[Json], metric: str) -> list[Json]:
+    """The same methods, measured by `metric`; the full model as well."""
+    full = {"method": "full model", "task": lines[0]["task"]}
+    methods = {line["method"]: line for line in (full, *lines)}
+    return [{**line, "metrics": [metric]} for line in methods.values()]
+
+
+def _tell(axes: Axes, metric: str, records: Records) -> None:
+    """Name what ours measured: the metrics of the points, not what the paper has there."""
+    used = {r["metric"] for r in records if r["whose"] == "ours" and r["for"] == metric}
+    axes.set_ylabel("\n".join(our_name(m).replace(" of ", "\n") for m in sorted(used)))
+
+
+def _finish(panels: NDArray[Any], left: int, right: int) -> None:
+    """Titles and labels; panels that one side does not need are taken away."""
+    panels[0][0].set_title("paper")
+    panels[0][1].set_title("here")
+    for column, rows in ((0, left), (1, right)):
+        for axes in panels[rows:, column]:
+            axes.set_axis_off()
+        panels[rows - 1][column].set_xlabel("FFN skipped, %")
+        panels[rows - 1][column].tick_params(labelbottom=True)
 
 
 def _factor(metric: str) -> float:
