@@ -90,6 +90,7 @@ class Policy:
 
     `phase`: where it acts; `kv`: what later tokens find in the cache where attention was skipped;
     `skip`: the method's default target ratio (None: its own fields say what is skipped).
+    `bounds`: the fields, beside the knob, that keep a ratio from being reached; told where one is not.
     """
 
     phase: Phase = "decode"
@@ -98,6 +99,7 @@ class Policy:
 
     observes: ClassVar[bool] = False
     unit: ClassVar[Literal["ffn", "attn", "block"]] = "ffn"
+    bounds: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         one_of("method.phase", self.phase, PHASES)

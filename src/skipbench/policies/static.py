@@ -45,6 +45,7 @@ class Static(Policy, ABC):
     blocks: float | list[int] = 0.25
 
     unit: ClassVar = "block"
+    bounds: ClassVar = "method.phase: the ratio is that of decode"
 
     def __post_init__(self) -> None:
         one_of("method.part", self.part, PARTS)
