@@ -58,7 +58,7 @@ def write_cell(root: Path, made: Made, n: int = 24, twin: Path | None = None) ->
     write_lines(directory / "records.jsonl", [record_of(i, made) for i in range(n)])
     write_lines(directory / "scores.jsonl", [s for i in range(n) for s in scores_of(i, made)])
     other = Cell(twin, samples, {}) if twin else None
-    write_json(directory / "summary.json", summarise(cell, {}, other))
+    write_json(directory / "summary.json", summarise(cell, {}, other, {}))
     return directory
 
 

@@ -267,6 +267,60 @@ def test_a_policy_that_fails_is_not_measured(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out" / "factoid").exists()
 
 
+def test_what_the_measured_runs_say_counts(tmp_path, monkeypatch, capsys):
+    ended = {"cell": "c", "failed": ["2 of 2 samples: ZeroDivisionError: no luck"]}
+    monkeypatch.setattr(measure, "measured", lambda setup: ended)
+    monkeypatch.setattr("skipbench.audit.contract.contract", lambda bench: [])
+    code, out, _ = audit(monkeypatch, capsys, write(tmp_path, GOOD), tmp_path)
+    assert code == 1
+    assert "failed: runs to the end" in out
+    assert "ZeroDivisionError: no luck" in out
+
+
+@pytest.mark.slow
+def test_an_error_that_comes_late_fails_and_is_named(tmp_path, monkeypatch, capsys):
+    for name, value in {"PROMPTS": 1, "STEPS": 4, "FORCED": 40, "TIMED": 2}.items():
+        monkeypatch.setattr(measure, name, value)
+    monkeypatch.setattr(measure, "_controls", lambda setup, own: {"reason": "left out here"})
+    late = "    def skip(self, site, x):\n        1 / (35 - site.step)\n"
+    path = write(tmp_path, GOOD.replace("    def skip(self, site, x):\n", late))
+    code, out, err = audit(monkeypatch, capsys, path, tmp_path, "--limit", "2")
+    assert code == 1, err
+    assert "failed: runs to the end" in out
+    assert "2 of 2 samples: ZeroDivisionError" in out
+    assert read_json(tmp_path / "out" / "audit.json")["passed"] is False
+    assert "ZeroDivisionError" in (tmp_path / "out" / "audit.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        ('kv: str = "full"', 'kv: str = "banana"', "'banana' is not one of full, project"),
+        ("count: int = 3", "count: int = 3\n    unit = 'row'", "'row' is not one of ffn"),
+        ('Knob("count"', 'Knob("cuont"', "'cuont' is not one of phase, kv"),
+        ('"ffn"', '"mlp"', "'mlp' is not one of ffn, attn, block"),
+        ("counts_up_to(num_layers - 1)", "()", "give numbers, at least one"),
+        (
+            "return Knob(",
+            "return self.nope(",
+            "knob() of the policy cannot be used (AttributeError",
+        ),
+    ],
+)
+def test_what_a_policy_says_of_itself_is_checked(tmp_path, monkeypatch, capsys, good, bad, told):
+    assert good in GOOD
+    path = write(tmp_path, GOOD.replace(good, bad))
+    code, out, err = audit(monkeypatch, capsys, path, tmp_path, "--skip", "0.2")
+    assert (code, out) == (2, "")
+    assert told in err
+    assert len(err.strip().split("\n")) == 1
+
+
+def test_a_knob_the_wrong_way_round_is_found(llama, tmp_path):
+    turned = GOOD.replace("counts_up_to(num_layers - 1)", "counts_up_to(num_layers - 1)[::-1]")
+    assert "to 0 half-blocks" in failed(llama, tmp_path, turned)["more of the knob skips more"]
+
+
 @pytest.mark.slow
 def test_another_model_and_calibration(tmp_path, monkeypatch, capsys, model_dirs):
     path = write(tmp_path, GOOD)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skipbench.policies.base import Site, Start, Sublayer
+from skipbench.policies.base import Policy, Site, Start, Sublayer
 from skipbench.policies.earlyexit import EarlyExit
 from skipbench.policies.ffnskip import FFNSkip, RandomWindow
 from skipbench.policies.skipdecode import SkipDecode
@@ -184,6 +184,7 @@ def test_shortgpt_drops_the_least_influential():
         (lambda: FFNSkip(cold_start=1.5).check(16), "cold_start=1.5"),
         (lambda: FFNSkip(warmup_tokens=0), "warmup_tokens=0"),
         (lambda: FFNSkip(budget=[]), "budget"),
+        (lambda: Policy(kv="banana"), "method.kv='banana' is not one of full, project"),  # type: ignore[arg-type]
         (lambda: FFNSkip(phase="sometimes"), "phase='sometimes'"),
         (lambda: RandomWindow(budget=12).check(16), "budget=12"),
         (lambda: EarlyExit(exit_layer=40).check(16), "exit_layer=40"),

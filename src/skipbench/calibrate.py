@@ -16,7 +16,7 @@ from tqdm import tqdm
 from skipbench.engine.decode import Decoding, Engine, Request
 from skipbench.engine.load import Loaded
 from skipbench.engine.similarity import Probe
-from skipbench.policies.base import Knob, Policy
+from skipbench.policies.base import Knob, Policy, knob_of
 from skipbench.policies.static import Influence, ShortGPT
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, read_json, unpack_map, write_json
@@ -65,18 +65,28 @@ def calibrated(policy: Policy, target: float | None, calibration: Calibration) -
         policy = replace(policy, influence=found["influence"])
     if target is None:
         return policy
-    knob = policy.knob(calibration.loaded.num_layers)
+    knob = knob_of(policy, calibration.loaded.num_layers)
     if knob is None:
         raise BadInput(f"skip={target}: this method has no knob to reach a ratio; use skip=null")
     found = calibration.cached(
         f"skip={target}", policy, lambda: _search(policy, knob, target, calibration)
     )
     if abs(found["ratio"] - target) > max(0.2 * target, 1 / calibration.loaded.num_layers):
+        ends = calibration.cached("reach", policy, lambda: _reach(policy, knob, calibration))
+        bounds = f"; bounded by {policy.bounds}" if policy.bounds else ""
         raise BadInput(
-            f"skip={target} cannot be reached: the nearest executed {knob.unit} ratio on the "
-            f"calibration split is {found['ratio']:.3f}; widen what may be skipped, or ask for less"
+            f"skip={target} cannot be reached: on the calibration split method.{knob.field} takes the "
+            f"executed {knob.unit} ratio from {ends['least']:.3f} to {ends['most']:.3f}, the nearest "
+            f"found is {found['ratio']:.3f}{bounds}"
         )
     return with_knob(policy, knob, found["value"])
+
+
+def _reach(policy: Policy, knob: Knob, calibration: Calibration) -> dict[str, Any]:
+    """The ratios at both ends of the knob."""
+    ends = (with_knob(policy, knob, value) for value in (knob.values[0], knob.values[-1]))
+    least, most = (executed_ratio(end, knob.unit, calibration) for end in ends)
+    return {"least": least, "most": most}
 
 
 def with_knob(policy: Policy, knob: Knob, value: float) -> Policy:

@@ -102,6 +102,7 @@ def side_of(setup: Setup, samples: list[Sample], policy: Policy, skip: float | N
         "config": setup.config,
         "skip_requested": skip,
         "skip_unit": knob.unit if knob is not None else policy.unit,
+        "skip_knob": None if knob is None or skip is None else knob.field,
     }
     path = setup.results_dir / task / model / method / fingerprint
     return Side(Cell(path, samples, identity), policy, skip, setup.batch_size)

@@ -198,7 +198,8 @@ def _ready(setup: Setup, side: Side, loaded: "Loaded") -> "Engine":
     side.policy = prepared(setup, side.policy, target, loaded)
     engine = Engine(loaded, side.policy)
     method = {key: value for key, value in vars(side.policy).items() if key != "maps"}
-    asked = side.policy.requests_skipping(loaded.num_layers) and side.skip != 0
+    # a ratio asked for is a request, even where calibration can only give it nothing
+    asked = side.policy.requests_skipping(loaded.num_layers) if side.skip is None else side.skip > 0
     side.cell.update_manifest(
         method=method,
         num_layers=loaded.num_layers,

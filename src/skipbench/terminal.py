@@ -7,8 +7,10 @@ from typing import Any, TypeGuard
 from rich.console import Console
 from rich.table import Table
 
-from skipbench.records import read_json
+from skipbench.records import latest_records, read_json
 
+MISSED = 0.1  # of the asked ratio: executed further away than that is told in a line of its own
+_NONE = "–"
 _ROWS = (
     ("accuracy", "accuracy (strict)"),
     ("accuracy_contains", "accuracy (contains)"),
@@ -34,9 +36,41 @@ def show_summary(directory: Path, console: Console | None = None) -> None:
     summary = read_json(path)
     twin_path = directory.parents[1] / "dense" / str(summary.get("twin")) / "summary.json"
     twin = read_json(twin_path) if twin_path.exists() else None
-    console.print(_quality(summary, twin))
-    for line in _lines(summary, twin):
+    console.print(_quality(summary, twin, _state(directory, summary)))
+    if any(label.startswith(" ") for _, label in _wanted(summary)):
+        console.print("indented: parts of the data (docs/metrics.md)", highlight=False)
+    for line in _lines(summary, twin, _knob(directory)):
         console.print(line, soft_wrap=True, highlight=False)
+
+
+def progress(directory: Path, n: int) -> str:
+    """How many of a cell's `n` samples have an answer, in words."""
+    records = latest_records(directory / "records.jsonl").values()
+    return f"{sum(record['error'] is None for record in records)} of {n} samples"
+
+
+def missed(skip: dict[str, Any]) -> str | None:
+    """A warning where the executed ratio is not the asked one; None where it is near."""
+    asked, unit = skip["requested"], skip["unit"]
+    if asked is None or skip[unit] is None or abs(skip[unit] - asked) <= MISSED * asked:
+        return None
+    return f"warning: asked {unit} {asked:.3f}, executed {skip[unit]:.3f}: compare by what was executed"
+
+
+def _state(directory: Path, summary: dict[str, Any]) -> str:
+    """What stands at the head of a table that is not of a whole cell."""
+    if summary["status"] == "complete":
+        return ""
+    return f"{summary['status'].upper()}, {progress(directory, summary['n'])} · "
+
+
+def _knob(directory: Path) -> str:
+    """The calibrated field and its value; nothing for cells that do not name it."""
+    path = directory / "run.json"
+    manifest = read_json(path) if path.exists() else {}
+    field = manifest.get("skip_knob")
+    value = manifest.get("method", {}).get(field)
+    return f" ({field} {value:.8g})" if isinstance(value, int | float) else ""
 
 
 def show_line(directory: Path) -> None:
@@ -56,15 +90,20 @@ def show_line(directory: Path) -> None:
             pair = summary["paired"].get(metric)
             change = f" ({pair['difference']:+.3f})" if _compared(pair) else ""
             parts.append(f"{label.split(' (')[0]} {found['value']:.3f}{change}")
-    asked = "" if skip["requested"] is None else f" skip={skip['requested']:g}"
+    asked = "" if skip["requested"] is None else f" skip={skip['requested']:g}{_knob(directory)}"
+    warning = missed(skip)
+    if warning:
+        parts.append(warning)
     print(
         f"{summary['task']} {summary['method']}{asked}: {summary['status']}, executed ffn "
         f"{_ratio(skip['ffn'])} attn {_ratio(skip['attn'])}; {', '.join(parts)}; {directory}"
     )
 
 
-def _quality(summary: dict[str, Any], twin: dict[str, Any] | None) -> Table:
-    title = f"{summary['task']} · {summary['model']} · {summary['method']} · n = {summary['n']}"
+def _quality(summary: dict[str, Any], twin: dict[str, Any] | None, state: str) -> Table:
+    title = (
+        f"{state}{summary['task']} · {summary['model']} · {summary['method']} · n = {summary['n']}"
+    )
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column(summary["method"], justify="right")
@@ -116,12 +155,19 @@ def _difference(pair: dict[str, Any] | None) -> list[str]:
     text = f"{pair['difference']:+.3f}"
     if pair["low"] is not None:
         text += f" [{pair['low']:+.3f}, {pair['high']:+.3f}]"
-    return [text, f"{pair['p']:.3g}"]
+    return [text, _number(pair["p"])]
 
 
-def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
+def _number(value: float | None, form: str = ".3g") -> str:
+    return _NONE if value is None else format(value, form)
+
+
+def _lines(summary: dict[str, Any], twin: dict[str, Any] | None, knob: str) -> list[str]:
+    """`knob`: the calibrated field with its value, as it follows the ratio asked for."""
     skip, prefill, speed = summary["skip"], summary["skip_prefill"], summary["speed"]
-    asked = "" if skip["requested"] is None else f" (asked {skip['unit']} {skip['requested']:.3f})"
+    asked = ""
+    if skip["requested"] is not None:
+        asked = f"; asked {skip['unit']} {skip['requested']:.3f}{knob}"
     lines = [
         f"status: {summary['status']}"
         + (f", failed: {summary['errors']}" if summary["errors"] else ""),
@@ -134,25 +180,7 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
         told = "not adaptive here" if entropy == 0 else f"{entropy:.2f} bits"
         lines.append(f"entropy of where skipping starts, given the step: {told}")
     if summary["method"] != "dense":
-        accuracy = summary["paired"].get("accuracy")
-        if accuracy and accuracy["lost"] is not None:
-            lines.append(
-                f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
-                f"McNemar p {accuracy['p_exact']:.3g}; detectable {accuracy['minimum_detectable']:.3f}"
-            )
-        moved = [
-            f"{before} to {after} {n}"
-            for before, row in summary["transitions"].items()
-            for after, n in row.items()
-            if before != after
-        ]
-        if moved:
-            lines.append(f"outcomes that changed, dense to {summary['method']}: {', '.join(moved)}")
-        if accuracy:
-            lines.append(
-                f"no loss of {accuracy['margin']:g} or more: p {accuracy['p_noninferior']:.3g} "
-                f"(equivalence p {accuracy['p_equivalent']:.3g})"
-            )
+        lines += _against_dense(summary)
     floor = summary.get("noise_floor", {}).get("paired", {}).get("accuracy")
     if floor:
         lines.append(
@@ -162,6 +190,31 @@ def _lines(summary: dict[str, Any], twin: dict[str, Any] | None) -> list[str]:
     for judge in _judges(summary):
         lines += _judge_lines(judge)
     lines += _speed_lines(speed, twin)
+    warning = missed(skip)
+    return [*lines, warning] if warning else lines
+
+
+def _against_dense(summary: dict[str, Any]) -> list[str]:
+    lines, accuracy = [], summary["paired"].get("accuracy")
+    if accuracy and accuracy["lost"] is not None:
+        lines.append(
+            f"flips against dense: {accuracy['lost']} lost, {accuracy['won']} won; exact "
+            f"McNemar p {_number(accuracy['p_exact'])}; detectable "
+            f"{_number(accuracy['minimum_detectable'], '.3f')}"
+        )
+    moved = [
+        f"{before} to {after} {n}"
+        for before, row in summary["transitions"].items()
+        for after, n in row.items()
+        if before != after
+    ]
+    if moved:
+        lines.append(f"outcomes that changed, dense to {summary['method']}: {', '.join(moved)}")
+    if accuracy:
+        lines.append(
+            f"no loss of {accuracy['margin']:g} or more: p {_number(accuracy['p_noninferior'])} "
+            f"(equivalence p {_number(accuracy['p_equivalent'])})"
+        )
     return lines
 
 

@@ -14,7 +14,7 @@ from skipbench.calibrate import with_knob
 from skipbench.engine.decode import Decoding, Engine, Request
 from skipbench.engine.divergence import logp_of
 from skipbench.engine.load import Loaded
-from skipbench.policies.base import Dense, Policy, Sublayer
+from skipbench.policies.base import Dense, Policy, Sublayer, knob_of
 from skipbench.records import Generation, unpack_map
 
 NEAR = 1e-3  # nats: more than float32 makes of another order of sums
@@ -123,6 +123,17 @@ def zero(bench: Bench) -> Result:
         return False, f"{what}, and {skipped} half-blocks were skipped"
     difference = _difference(bench, bench.dense, made)
     return not difference, f"{what}: {difference or 'the same tokens as dense'}"
+
+
+def knob(bench: Bench) -> Result:
+    layers = bench.loaded.num_layers
+    found = knob_of(bench.policy, layers)
+    if found is None:
+        return None, "no knob: a ratio cannot be asked of it"
+    ends = [with_knob(bench.policy, found, value) for value in (found.values[0], found.values[-1])]
+    least, most = (_executed(bench.generate(policy), layers) for policy in ends)
+    told = f"{found.field} from {found.values[0]:g} to {found.values[-1]:g}: {least} to {most} half-blocks"
+    return least < most, told
 
 
 def skips(bench: Bench) -> Result:

@@ -23,6 +23,16 @@ def contract(bench: Bench) -> list[Check]:
     return [first, *(_tried(check, bench) for check in _CHECKS)] if first.passed else [first]
 
 
+def to_the_end(failed: list[str]) -> Check:
+    """The check that only the measured runs can make; `failed`: the errors of their samples."""
+    return Check(
+        name="runs to the end",
+        passed=not failed,
+        evidence="; ".join(failed)[:300] or "every question had its reply, in all measured runs",
+        advice="mend the error; it came in real replies, after the short ones of the other checks",
+    )
+
+
 def _tried(check: "tuple[str, Callable[[Bench], Result], str]", bench: Bench) -> Check:
     name, find, advice = check
     try:
@@ -65,6 +75,12 @@ _CHECKS = (
         checks.zero,
         "the lowest value of the knob must skip nothing and change nothing, and a policy that "
         "skips must say so in requests_skipping",
+    ),
+    (
+        "more of the knob skips more",
+        checks.knob,
+        "knob() names a field, the unit that is counted and the field's values, ascending in what "
+        "they skip; every value must be one that the policy takes",
     ),
     (
         "really skips",

@@ -3,10 +3,11 @@
 All are real cells, made by the same runner as any other; what is reported is read from their files.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -19,7 +20,7 @@ from skipbench.engine.load import ModelSpec
 from skipbench.job import INTERRUPTED, Setup
 from skipbench.metrics import stats
 from skipbench.paths import conf_dir, tiny_dir
-from skipbench.policies.base import UNKNOWN_DEPTH, Policy, within
+from skipbench.policies.base import UNKNOWN_DEPTH, Policy, knob_of, within
 from skipbench.policies.replay import Replay, StaticMatched
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, latest_records, read_json, read_lines, unpack_map
@@ -28,6 +29,7 @@ from skipbench.summary import values_of
 from skipbench.tasks.factoid import Factoid
 
 Json = dict[str, Any]
+T = TypeVar("T")
 BATCH = 16
 MARGIN = 0.02
 PROMPTS, STEPS = 4, 24  # of the contract: so many, continued by so many tokens
@@ -90,7 +92,7 @@ def setup_of(source: Audited, wanted: Wanted, by_hand: Sequence[str]) -> Setup:
 
 def _target(policy: Policy, skip: float | None, by_hand: Sequence[str]) -> float | None:
     """The ratio to calibrate to: `--skip`, else the policy's own, unless its knob is set by hand."""
-    knob = policy.knob(UNKNOWN_DEPTH)
+    knob = _of_the_file("knob()", lambda: knob_of(policy, UNKNOWN_DEPTH))
     set_by_hand = knob is not None and knob.field in by_hand
     if skip is None:
         return None if set_by_hand else policy.skip
@@ -105,7 +107,9 @@ def _target(policy: Policy, skip: float | None, by_hand: Sequence[str]) -> float
 def bench_of(setup: Setup) -> Bench:
     """Model, calibrated policy and some prompts of the calibration split, for the contract."""
     loaded = load_model(setup.model)
-    policy = prepared(setup, setup.policy, setup.skip, loaded)
+    policy = _of_the_file(
+        f"calibration to {setup.skip}", lambda: prepared(setup, setup.policy, setup.skip, loaded)
+    )
     asked = [
         request_for(loaded, setup, sample, 0, [])
         for sample in setup.task.samples("calibration")[:PROMPTS]
@@ -114,10 +118,21 @@ def bench_of(setup: Setup) -> Bench:
     return Bench(loaded=loaded, policy=policy, requests=requests, steps=STEPS)
 
 
+def _of_the_file(what: str, call: Callable[[], T]) -> T:
+    """Call what runs the user's code before any check does: its error is told in one line."""
+    try:
+        return call()
+    except BadInput:
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BadInput(f"{what} of the policy cannot be used ({told})") from None
+
+
 def measured(setup: Setup) -> Json:
     """Run all cells and read what they say. Raises KeyboardInterrupt when a run was stopped."""
-    code, own = _cell(setup)
-    found: Json = {"code": code, "cell": str(own.relative_to(setup.results_dir))}
+    own = _cell(setup)
+    found: Json = {"cell": str(own.relative_to(setup.results_dir)), "failed": _failed(own)}
     if not (own / "summary.json").exists():
         return found
     summary = read_json(own / "summary.json")
@@ -138,7 +153,10 @@ def measured(setup: Setup) -> Json:
         limit=min(setup.limit or TIMED, TIMED),
         noise_floor=False,
     )
-    _, where = _cell(timed)
+    where = _cell(timed)
+    found["failed"] += _failed(where)
+    if not (where / "summary.json").exists():
+        return found
     forced = read_json(where / "summary.json")
     found["forced"] = {
         "cell": str(where.relative_to(setup.results_dir)),
@@ -148,11 +166,18 @@ def measured(setup: Setup) -> Json:
     return found
 
 
-def _cell(setup: Setup) -> tuple[int, Path]:
+def _cell(setup: Setup) -> Path:
     code, directory = run(setup)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    return code, directory
+    return directory
+
+
+def _failed(cell: Path) -> list[str]:
+    """The errors of a cell's samples in words, each with how many it hit."""
+    records = latest_records(cell / "records.jsonl").values()
+    errors = Counter(str(r["error"]) for r in records if r["error"] is not None)
+    return [f"{n} of {len(records)} samples: {error}" for error, n in errors.items()]
 
 
 def _no_controls(policy: Policy, summary: Json) -> str | None:
@@ -187,10 +212,9 @@ def _controls(setup: Setup, own: Path) -> Json:
             config={**setup.config, "method": method, "skip": None},
             noise_floor=False,
         )
-        code, where = _cell(control)
+        where = _cell(control)
         made[name] = {
             "what": _CONTROLS[name],
-            "code": code,
             "cell": str(where.relative_to(setup.results_dir)),
             "skip": read_json(where / "summary.json")["skip"],
             "against": against(own, where),

@@ -131,7 +131,8 @@ def _compared(measured: Json) -> list[str]:
             _table(head, rows),
         ]
     parts += ["## Speed", speed_told(measured)]
-    times = measured["forced"]["speed"]["tpot_s"]["p50"]
+    forced = measured.get("forced")
+    times = forced and forced["speed"]["tpot_s"]["p50"]
     if times is not None:
         parts.append(
             f"{1000 * times:.2f} ms a token (median of {measured['forced']['n']} replies). Timed on "

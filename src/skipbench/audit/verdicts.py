@@ -12,6 +12,9 @@ def verdicts(found: Json) -> list[str]:
     failed = [check["name"] for check in applied if not check["passed"]]
     told = f"Contract: {len(applied) - len(failed)} of {len(applied)} checks pass"
     lines = [told + (f"; failed: {', '.join(failed)}." if failed else ".")]
+    ended = next((check for check in applied if check["name"] == "runs to the end"), None)
+    if ended and not ended["passed"]:
+        lines.append(f"Errors: {ended['evidence']}.")
     measured = found["measured"]
     if measured is None:
         return lines
@@ -62,7 +65,9 @@ def _choice(measured: Json) -> str:
 
 
 def speed_told(measured: Json) -> str:
-    forced = measured["forced"]
+    forced = measured.get("forced")
+    if forced is None:
+        return "Speed: not measured, no reply of forced length came to its end."
     found = forced["speed"]["speedup"]
     if found is None:
         return f"Speed: not stated, {forced['speed']['speedup_reason']}."

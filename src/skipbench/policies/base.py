@@ -18,6 +18,8 @@ from skipbench.records import BadInput
 Phase = Literal["decode", "prefill", "both"]
 KVRule = Literal["full", "project", "copy", "mask", "recompute", "none"]
 PHASES = ("decode", "prefill", "both")
+KV_RULES = ("full", "project", "copy", "mask", "recompute", "none")
+UNITS = ("ffn", "attn", "block")
 UNKNOWN_DEPTH = 1000  # deeper than any model: for asking about a policy before there is one
 
 
@@ -88,6 +90,7 @@ class Policy:
 
     `phase`: where it acts; `kv`: what later tokens find in the cache where attention was skipped;
     `skip`: the method's default target ratio (None: its own fields say what is skipped).
+    `bounds`: the fields, beside the knob, that keep a ratio from being reached; told where one is not.
     """
 
     phase: Phase = "decode"
@@ -96,9 +99,12 @@ class Policy:
 
     observes: ClassVar[bool] = False
     unit: ClassVar[Literal["ffn", "attn", "block"]] = "ffn"
+    bounds: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         one_of("method.phase", self.phase, PHASES)
+        one_of("method.kv", self.kv, KV_RULES)
+        one_of(f"unit of {type(self).__name__}", self.unit, UNITS)
         if self.skip is not None:
             within("method.skip", self.skip, 0.0, 1.0)
 
@@ -123,6 +129,21 @@ class Dense(Policy):
 
     def requests_skipping(self, num_layers: int) -> bool:
         return False
+
+
+def knob_of(policy: Policy, num_layers: int) -> Knob | None:
+    """The policy's knob. Raises BadInput where it is none that a ratio could be reached with."""
+    knob, name = policy.knob(num_layers), f"the knob of {type(policy).__name__}"
+    if knob is None:
+        return None
+    if not isinstance(knob, Knob):
+        raise BadInput(f"{name} is {knob!r}; give Knob(field, unit, values)")
+    one_of(f"field of {name}", knob.field, tuple(vars(policy)))
+    one_of(f"unit of {name}", knob.unit, UNITS)
+    numbers = (isinstance(value, int | float) for value in knob.values)
+    if not knob.values or not all(numbers):
+        raise BadInput(f"values of {name} are {knob.values!r}; give numbers, at least one")
+    return knob
 
 
 def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

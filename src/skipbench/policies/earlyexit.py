@@ -50,6 +50,7 @@ class EarlyExit(Policy):
     seed: int = 0
 
     unit: ClassVar = "block"
+    bounds: ClassVar = "method.exit_layer, and method.decay with exit_rule=softmax (0: none)"
 
     def __post_init__(self) -> None:
         super().__post_init__()

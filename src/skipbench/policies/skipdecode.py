@@ -38,6 +38,7 @@ class SkipDecode(Policy):
     horizon: int | None = None
 
     unit: ClassVar = "block"
+    bounds: ClassVar = "method.horizon (null: the longest reply allowed), bottom and max_blocks"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -45,15 +45,16 @@ class Static(Policy, ABC):
     blocks: float | list[int] = 0.25
 
     unit: ClassVar = "block"
+    bounds: ClassVar = "method.phase: the ratio is that of decode"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         one_of("method.part", self.part, PARTS)
-        needed = "project" if self.phase == "prefill" else "none"
         one_of("method.kv", self.kv, (None, "none", "project"))
+        needed = "project" if self.phase == "prefill" else "none"
         if self.kv is None:
             object.__setattr__(self, "kv", needed)
-        elif needed == "project" and self.kv == "none":
+        super().__post_init__()
+        if needed == "project" and self.kv == "none":
             raise BadInput("method.kv='none' with method.phase='prefill' leaves holes; use project")
 
     @abstractmethod
