@@ -102,6 +102,7 @@ UNSCORED = {
     "timeout": "timeout", "slow": "timeout", "half": "malformed_reply", "html": "malformed_reply",
     "huge": "reply_too_long", "schema": "malformed_reply", "refusal": "refusal",
     "empty": "empty_reply", "no_verdict": "no_verdict", "out_of_range": "out_of_range",
+    "truncated": "truncated",
 }  # fmt: skip
 
 
