@@ -43,6 +43,7 @@ class FaultServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64  # a busy machine must not lose connections of its own accord
 
             def handle_error(self, request, client_address):
                 """Broken connections are the purpose."""

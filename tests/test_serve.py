@@ -63,7 +63,11 @@ def test_a_real_server_is_asked_cached_and_replayed(server, cli, monkeypatch):
     judged = [s for s in read_lines(cell / "scores.jsonl") if s["metric"] == "judge_score"]
     assert len(judged) == 6
     for score in judged:  # a random model says nothing that can be read: unscored, with a reason
-        assert score["value"] is not None or score["reason"] in ("no_verdict", "out_of_range", "truncated")
+        assert score["value"] is not None or score["reason"] in (
+            "no_verdict",
+            "out_of_range",
+            "truncated",
+        )
     judge = read_json(cell / "summary.json")["judge"]
     assert judge["calls"] == 6
     process.kill()
