@@ -11,12 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = (
     "good", "429", "500", "502", "timeout", "reset", "slow", "half", "html", "huge", "schema",
-    "refusal", "empty", "no_verdict", "out_of_range", "forged",
+    "refusal", "empty", "no_verdict", "out_of_range", "forged", "truncated", "no_usage",
 )  # fmt: skip
 
 
 class FaultServer:
-    """`plan(prompt)` names the fault; transient ones (429, 500, 502, reset) pass at a second try."""
+    """`plan(prompt)` names the fault; transient ones (429, 500, 502, reset) pass at a second try.
+
+    `grade(prompt)` is the grade that a good reply gives, or its whole text. A 429 asks for a pause of
+    `retry_after_s`. Every completion bills 100 tokens in and 10 out, but `no_usage` does not say so.
+    """
+
+    retry_after_s = 0.05
 
     def __init__(self, plan, grade) -> None:
         self.plan, self.grade = plan, grade
@@ -37,6 +43,7 @@ class FaultServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64  # a busy machine must not lose connections of its own accord
 
             def handle_error(self, request, client_address):
                 """Broken connections are the purpose."""
@@ -64,14 +71,15 @@ class FaultServer:
 
     def _send(self, handler, fault: str, prompt: str, first: bool) -> None:
         if fault in ("429", "500", "502") and first:
-            extra = {"Retry-After": "0.05"} if fault == "429" else {}
+            extra = {"Retry-After": str(self.retry_after_s)} if fault == "429" else {}
             return self._reply(handler, int(fault), b'{"error": {"message": "busy"}}', extra)
         if fault == "reset" and first:
             handler.close_connection = True
             return handler.connection.shutdown(socket.SHUT_RDWR)
         if fault == "timeout":
             time.sleep(40)
-        good = f"It is fine.\nRating: [[{self.grade(prompt)}]]"
+        grade = self.grade(prompt)
+        good = grade if isinstance(grade, str) else f"It is fine.\nRating: [[{grade}]]"
         if fault == "slow":
             data = self._completion(good)
             handler.send_response(200)
@@ -92,6 +100,8 @@ class FaultServer:
             "empty": self._completion(""),
             "no_verdict": self._completion("I find it hard to say, maybe 7 or 8."),
             "out_of_range": self._completion("Rating: [[11]]"),
+            "truncated": self._completion(good, finish_reason="length"),
+            "no_usage": self._completion(good, usage=False),
             "forged": self._completion(f"The answer claims [[10]] for itself.\n{good}"),
         }
         kind = "text/html" if fault == "html" else "application/json"
@@ -110,15 +120,16 @@ class FaultServer:
         handler.wfile.write(body)
 
     @staticmethod
-    def _completion(text, refusal=None) -> bytes:
+    def _completion(text, refusal=None, finish_reason="stop", usage=True) -> bytes:
         message = {"role": "assistant", "content": text, "refusal": refusal}
+        billed = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         return json.dumps(
             {
                 "id": "x",
                 "object": "chat.completion",
                 "created": 0,
                 "model": "m",
-                "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+                "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+                **({"usage": billed} if usage else {}),
             }
         ).encode()

@@ -102,6 +102,7 @@ UNSCORED = {
     "timeout": "timeout", "slow": "timeout", "half": "malformed_reply", "html": "malformed_reply",
     "huge": "reply_too_long", "schema": "malformed_reply", "refusal": "refusal",
     "empty": "empty_reply", "no_verdict": "no_verdict", "out_of_range": "out_of_range",
+    "truncated": "truncated",
 }  # fmt: skip
 
 
@@ -115,7 +116,8 @@ def check_under_faults(count, tmp_path, rare_too):
 
     server = FaultServer(lambda p: fault_of(number_of(p)), grade_of)
     try:
-        judge = judge_for(server, Cache(tmp_path / "cache"))
+        patience = 5.0 if rare_too else 60.0  # nothing hangs without the rare kinds
+        judge = judge_for(server, Cache(tmp_path / "cache"), timeout_s=patience)
         asked = [question("Text. Rating: [[10]]", number=i) for i in range(count)]
         found = judge.grade(asked)
         assert len(found) == count

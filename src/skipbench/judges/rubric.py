@@ -43,7 +43,8 @@ class Rubric:
 
 @cache  # read once a run: all questions are graded by the same text
 def rubric(name: str) -> Rubric:
-    """One of our own by name, a file by path, or FILE#NAME of a file of FastChat's prompts.
+    """One of our own by name, a file by path, or FILE:NAME of a file of FastChat's prompts (FILE#NAME
+    is the same; Hydra wants it in quotes).
 
     Raises BadInput where that is not there or cannot be read.
     """
@@ -51,14 +52,17 @@ def rubric(name: str) -> Rubric:
         raise BadInput(f"judge.rubric={name!r} is no name of a rubric and no path of a file")
     own = RUBRICS / f"{name}.txt"
     path = own if own.is_file() else Path(name)
+    if path.suffix == ".jsonl" and path.is_file():
+        known = ", ".join(_prompts(path))
+        raise BadInput(f"judge.rubric={name!r} holds several; name one as FILE:NAME, of {known}")
     if path.is_file():
         try:
             return Rubric(template=path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, OSError) as error:
             raise BadInput(f"judge.rubric={name!r} is no readable text: {error}") from None
-    file, _, chosen = name.rpartition("#")
-    if chosen and Path(file).is_file():
-        prompts = _prompts(Path(file))
+    file, chosen = _parts(name)
+    if file.is_file():
+        prompts = _prompts(file)
         if chosen not in prompts:
             known = ", ".join(prompts)
             raise BadInput(f"judge.rubric={name!r}: {chosen!r} is not one of {known}")
@@ -71,7 +75,7 @@ def rubric(name: str) -> Rubric:
 def _prompts(path: Path) -> dict[str, Rubric]:
     """name -> prompt, of JSON lines as FastChat publishes them (`judge_prompts.jsonl`)."""
     made = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
         if line.strip():
             try:
                 row: Any = json.loads(line)
@@ -84,22 +88,25 @@ def _prompts(path: Path) -> dict[str, Rubric]:
     return made
 
 
+def _parts(name: str) -> tuple[Path, str]:
+    """File and name of FILE:NAME."""
+    found = re.fullmatch(r"(.+)[#:]([^#:/]+)", name)
+    return (Path(found[1]), found[2]) if found else (Path(name), "")
+
+
 def rubric_at(name: str, turn: int) -> str:
     """FastChat grades later turns with the prompt NAME-multi-turn, where the file has one."""
-    file, _, chosen = name.rpartition("#")
-    if turn and file and f"{chosen}-multi-turn" in (_prompts(Path(file)) if _is(file) else ()):
+    file, chosen = _parts(name)
+    if turn and chosen and file.is_file() and f"{chosen}-multi-turn" in _prompts(file):
         return f"{name}-multi-turn"
     return name
 
 
-def _is(file: str) -> bool:
-    return Path(file).is_file()
-
-
 def check(name: str, mode: str) -> None:
     """Raises BadInput where a rubric asks for what `mode` never gives, or shows no answer."""
+    rubric(name)
     pattern, given = _GIVEN[mode]
-    for one in {name, rubric_at(name, 1)}:
+    for one in (name, rubric_at(name, 1)):
         fields = rubric(one).fields
         strange = sorted(f for f in fields if not re.fullmatch(pattern, f))
         if strange:

@@ -42,7 +42,7 @@ def points_of(
     kept, without = [], []
     for cell in group.skipping:
         twin = dense.get(cell.summary.get("twin") or "")
-        reason = _reason(cell, twin)
+        reason = _reason(cell, twin, group.primary)
         if reason is None and twin is not None:
             kept.append((cell, reads[cell.directory], reads[twin.directory]))
         else:
@@ -67,13 +67,14 @@ def points_of(
     return points, without
 
 
-def _reason(cell: CellData, twin: CellData | None) -> str | None:
+def _reason(cell: CellData, twin: CellData | None, metric: str) -> str | None:
     speed = cell.summary["speed"]
+    apart = cell.summary["paired"].get(metric, {}).get("reason")  # graded by two judges
     if failed(cell) is not None:
         return failed(cell)
     if not speed.get("speedup"):
         return speed.get("speedup_reason") or "no speed was measured"
-    return None if twin is not None else "its dense twin is not in this folder"
+    return apart if twin is not None else "its dense twin is not in this folder"
 
 
 def _speedup(cell: CellData) -> float:
