@@ -1,5 +1,6 @@
 """From a composed configuration to the objects of a run; everything wrong in it is said here."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,11 @@ def setup_from(config: Any, choices: Mapping[str, str], overrides: Sequence[str]
     names = (choices["task"], model["name"] or _slug(model["path"]), choices["method"])
     results_dir = Path(plain["results_dir"]).expanduser().absolute()
     task_config.pop("path", None)
+    calibration = task_config.pop("calibration_path", None)
+    if calibration is not None:  # what was asked is in the fingerprint, wherever it lies
+        task_config["calibration_sha256"] = hashlib.sha256(
+            Path(calibration).read_bytes()
+        ).hexdigest()
     setup = Setup(
         task=task,
         policy=policy,

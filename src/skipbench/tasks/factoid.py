@@ -9,17 +9,18 @@ of the prompt are our own and can be changed (`prompt_text`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
-from skipbench.tasks import freebaseqa
+from skipbench.tasks import freebaseqa, own
 from skipbench.tasks.base import Prompt, Reply, invents, sample_of
+from skipbench.tasks.local import Given
 from skipbench.world import claims, questions
 from skipbench.world.facts import SPLITS, World, build
 from skipbench.world.items import Item
 
 FORMS = ("short", "two_hop", "long")
+_FILES = {"freebaseqa": freebaseqa.samples, "own": own.samples}
 _Measured = tuple[answers.Outcome, dict[str, float | None]]
 _MAX_NEW_TOKENS = {"short": 40, "two_hop": 64, "long": 360}
 
@@ -35,23 +36,27 @@ class Factoid:
     form: str = "short"
     chat: bool | None = None
     path: str | None = None
+    calibration_path: str | None = None
     prompt_text: str = "Please answer this question: {question}\nThe answer is "
 
     name = "factoid"
 
     def __post_init__(self) -> None:
-        if self.data not in ("world", "freebaseqa"):
-            raise BadInput(f"task.data={self.data!r} is not one of auto, world, freebaseqa")
+        if self.data not in ("world", *_FILES):
+            raise BadInput(f"task.data={self.data!r} is not one of auto, world, freebaseqa, own")
         if self.form not in FORMS:
             raise BadInput(f"task.form={self.form!r} is not one of {', '.join(FORMS)}")
-        if self.data == "freebaseqa" and self.form != "short":
-            raise BadInput(f"task.form={self.form!r}: freebaseqa has the form short alone")
+        if self.data in _FILES and self.form != "short":
+            raise BadInput(f"task.form={self.form!r}: {self.data} has the form short alone")
         if self.chat not in (None, True, False):
             raise BadInput(f"task.chat={self.chat!r} is not true, false or null")
         if "{question}" not in self.prompt_text:
             raise BadInput("task.prompt_text holds no {question}")
-        if self.path is not None and not Path(self.path).exists():
-            raise BadInput(f"task.path={self.path!r} does not exist")
+        self._given.check(self.data, tuple(_FILES))
+
+    @property
+    def _given(self) -> Given:
+        return Given(self.path, self.calibration_path)
 
     @cached_property
     def _world(self) -> World:
@@ -60,8 +65,8 @@ class Factoid:
     def samples(self, split: str) -> list[Sample]:
         if split not in SPLITS:
             raise BadInput(f"split={split!r} is not one of {', '.join(SPLITS)}")
-        if self.data == "freebaseqa":
-            return freebaseqa.samples(split, self.path)
+        if self.data in _FILES:
+            return self._given.samples(_FILES[self.data], split)
         return [sample_of(item) for item in self._items(split)]
 
     def _items(self, split: str) -> list[Item]:

@@ -9,22 +9,6 @@ from urllib.request import urlopen
 from skipbench.records import BadInput
 
 
-def find(name: str, path: str | None, url: str, sha256: str | None) -> Path:
-    """A published file: `task.path` (the file, or a folder that holds `name`), then SKIPBENCH_DATA,
-    then the owners' copy, kept in the user's cache.
-
-    Raises BadInput as `fetched` does.
-    """
-    if path is not None:
-        given = Path(path)
-        return given / name if given.is_dir() else given
-    local = os.environ.get("SKIPBENCH_DATA")
-    if local:
-        for found in sorted(Path(local).rglob(name)):
-            return found
-    return fetched(url, name.replace("/", "-"), sha256)
-
-
 def fetched(url: str, name: str, sha256: str | None) -> Path:
     """The file of a URL, from the cache if it is there.
 

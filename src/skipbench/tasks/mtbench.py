@@ -7,13 +7,13 @@ paper's figures on conversations used (LLM-KICK's file has the same texts).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 
 from skipbench.metrics import answers, collapse
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import fastchat
 from skipbench.tasks.base import Prompt, Reply, sample_of
+from skipbench.tasks.local import Given
 from skipbench.world import claims, dialogues, questions, stories
 from skipbench.world.facts import SPLITS, build
 
@@ -36,6 +36,7 @@ class MTBench:
 
     data: str = "world"
     path: str | None = None
+    calibration_path: str | None = None
     max_new_tokens: int = 1024
 
     name = "mtbench"
@@ -45,14 +46,17 @@ class MTBench:
             raise BadInput(f"task.data={self.data!r} is not one of auto, world, mtbench, vicuna80")
         if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
             raise BadInput(f"task.max_new_tokens={self.max_new_tokens!r} is no positive number")
-        if self.path is not None and not Path(self.path).exists():
-            raise BadInput(f"task.path={self.path!r} does not exist")
+        self._given.check(self.data, ("mtbench", "vicuna80"))
+
+    @property
+    def _given(self) -> Given:
+        return Given(self.path, self.calibration_path)
 
     def samples(self, split: str) -> list[Sample]:
         if split not in SPLITS:
             raise BadInput(f"split={split!r} is not one of {', '.join(SPLITS)}")
         if self.data != "world":
-            return fastchat.samples(self.data, split, self.path)
+            return self._given.samples(partial(fastchat.samples, self.data), split)
         items = questions.shuffled(dialogues.dialogues(build(), split), build().seed)
         return [sample_of(item) for item in items]
 

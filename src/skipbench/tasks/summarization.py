@@ -7,8 +7,7 @@ draws them: up to 470, 470 to 790, more. Highlights are references and never sta
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -16,6 +15,7 @@ from skipbench.metrics import answers, collapse, support
 from skipbench.records import BadInput, Sample, Score
 from skipbench.tasks import cnn_dailymail
 from skipbench.tasks.base import Prompt, Reply, invents, sample_of
+from skipbench.tasks.local import Given
 from skipbench.world import claims, questions, stories
 from skipbench.world.facts import SPLITS, build
 
@@ -34,6 +34,7 @@ class Summarization:
     per_length: int = 40
     chat: bool = True
     path: str | None = None
+    calibration_path: str | None = None
     instruction: str = "Summarise the following article in fewer than 150 words."
 
     name = "summarization"
@@ -47,14 +48,18 @@ class Summarization:
             raise BadInput(f"task.per_length={self.per_length!r} is not a whole number from 1")
         if not isinstance(self.chat, bool):
             raise BadInput(f"task.chat={self.chat!r} is not true or false")
-        if self.path is not None and not Path(self.path).exists():
-            raise BadInput(f"task.path={self.path!r} does not exist")
+        self._given.check(self.data, ("cnn_dailymail",))
+
+    @property
+    def _given(self) -> Given:
+        return Given(self.path, self.calibration_path)
 
     def samples(self, split: str) -> list[Sample]:
         if split not in SPLITS:
             raise BadInput(f"split={split!r} is not one of {', '.join(SPLITS)}")
         if self.data == "cnn_dailymail":
-            found = cnn_dailymail.samples(split, self.path, self.per_length)
+            load = partial(cnn_dailymail.samples, per_length=self.per_length)
+            found = self._given.samples(load, split)
         else:
             items = stories.stories(build(), split, self.per_length)
             found = [sample_of(item) for item in questions.shuffled(items, build().seed)]
