@@ -114,23 +114,23 @@ def test_numbers_are_those_of_the_summaries(results, report):
         assert len(rows) == 1
         row, summary = rows[0], cell.summary
         assert row["provenance"] == provenance
-        for name, metric in (("accuracy, %", "accuracy"), ("reference score", "reference_score")):
+        for name, metric in (("accuracy", "accuracy"), ("reference score", "reference_score")):
             found = summary["metrics"][metric]
             assert float(row[name]) == found["value"]
             for key in ("low", "high", "n", "unscored"):
                 assert float(row[f"{name} {key}"]) == found[key]
         for key, name in (("ffn", "FFN"), ("weight_bytes", "bytes")):
-            assert float(row[f"{name} skipped, %"]) == summary["skip"][key]
+            assert float(row[f"{name} skipped"]) == summary["skip"][key]
         if summary["paired"]:
             pair = summary["paired"]["accuracy"]
-            assert float(row["Δ accuracy to dense difference"]) == pair["difference"]
-            assert float(row["p p"]) == pair["p"]
+            assert float(row["Δ accuracy to dense"]) == pair["difference"]
+            assert float(row["p"]) == pair["p"]
             assert float(row["p holm"]) >= pair["p"]
 
 
 def test_printed_numbers_round_the_exact_ones(report):
     row = row_of(report, "ffnskip")
-    value, low, high = (float(row[f"accuracy, %{end}"]) for end in ("", " low", " high"))
+    value, low, high = (float(row[f"accuracy{end}"]) for end in ("", " low", " high"))
     wanted = f"[{100 * low:.1f}, {100 * high:.1f}] (n 24)"
     line = next(
         line for line in (report / f"{MAIN}.md").read_text().split("\n") if "| ffnskip |" in line
@@ -144,8 +144,8 @@ def test_printed_numbers_round_the_exact_ones(report):
 
 def test_failed_cells_tell_their_status(report):
     partial, nothing = row_of(report, "ffnskip_random"), row_of(report, "shortgpt")
-    assert partial["accuracy, %"] == "partial (2 of 24 failed)"  # and no number
-    assert partial["accuracy, % low"] == partial["p p"] == ""
+    assert partial["accuracy"] == "partial (2 of 24 failed)"  # and no number
+    assert partial["accuracy low"] == partial["p"] == ""
     assert partial["status"] == "partial"
     assert nothing["status"] == "nothing_skipped"
     text = (report / f"{MAIN}.md").read_text()
@@ -168,7 +168,7 @@ def test_transitions_are_those_of_the_summaries(results, report):
 
 
 def test_unscored_is_shown(report):
-    assert row_of(report, "ffnskip_noadapt")["accuracy, % unscored"] == "1"
+    assert row_of(report, "ffnskip_noadapt")["accuracy unscored"] == "1"
     for suffix in ("md", "tex"):
         assert "n 23, 1 unscored" in (report / f"{MAIN}.{suffix}").read_text()
 
@@ -319,7 +319,7 @@ def test_macros_are_letters_and_unique(report):
     assert all(a.startswith("% ") and " = " in a for a in lines[::2])
     row = row_of(report, "ffnskip")
     name = letters(f"sb {MAIN.removeprefix('table_main_')} {row['fingerprint']} accuracy value")
-    printed = f"{100 * float(row['accuracy, %']):.1f}"
+    printed = f"{100 * float(row['accuracy']):.1f}"
     assert f"\\newcommand{{\\s{name[1:]}}}{{{printed}}}" in text
 
 
@@ -434,5 +434,5 @@ def test_real_run_is_reported(cli, tmp_path):
     rows = rows_of(out, "table_main_factoid_short_tiny_n12")
     assert [r["method"].split()[0] for r in rows][:2] == ["dense", "noise"]
     ours = rows[-1]
-    assert float(ours["accuracy, %"]) == summary["metrics"]["accuracy"]["value"]
+    assert float(ours["accuracy"]) == summary["metrics"]["accuracy"]["value"]
     assert "Mechanism check" in (out / "table_main_factoid_short_tiny_n12.tex").read_text()

@@ -1,6 +1,8 @@
 """The report as data: what stands apart, what the frame tells, and which hash everything bears."""
 
+import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +17,7 @@ from skipbench.report.cells import cells_of
 from skipbench.report.frame import read_scores, write_frame
 from skipbench.report.groups import groups_of
 from skipbench.report.style import save
+from skipbench.report.tables import Entry, Number, Row, Table, to_csv
 
 SETTINGS = {
     "seed": (("decode", "seed"), 0, 1, "seed 1"),
@@ -115,3 +118,40 @@ def test_every_artefact_bears_its_provenance(tmp_path):
     assert b"/Keywords (provenance abc123)" in (out / "fig_a.pdf").read_bytes()
     with Image.open(out / "fig_a.png") as image:
         assert image.info["provenance"] == "abc123"
+
+
+def test_csv_names_are_those_of_exact_values():
+    numbers = (Number("value", 0.5, "50.0"), Number("low", 0.25, "25.0"))
+    pair = (Number("difference", -0.5, "−50.0"), Number("low", -1.0, "−100.0"))
+    tests = (Number("p", 0.125, "0.125"), Number("holm", 0.25, "0.250"))
+    seconds = (Number("seconds", 0.002, "2.00"),)
+    columns = (
+        "method",
+        "asked, %",
+        "accuracy, %",
+        "Δ accuracy to dense",
+        "p",
+        "time, ms",
+        "skip, %",
+    )
+    texts = ("dense", "–", "50.0", "–", "–", "2.00", "5.0")
+    dense = [Entry(text=text) for text in texts]
+    dense[2], dense[5] = replace(dense[2], numbers=numbers), replace(dense[5], numbers=seconds)
+    ours = list(dense)
+    ours[3], ours[4] = replace(ours[3], numbers=pair), replace(ours[4], numbers=tests)
+    rows = tuple(
+        Row(entries=tuple(entries), facts={"asked": asked, "fingerprint": "0123e456"})
+        for entries, asked in ((dense, None), (ours, 0.25))
+    )
+    table = Table(name="t", title="", caption="", columns=columns, rows=rows)
+    found = list(csv.DictReader(to_csv(table).splitlines()))
+    assert list(found[0])[:7] == (
+        ["method", "asked", "accuracy", "accuracy low", "Δ accuracy to dense", "p", "time seconds"]
+    )
+    assert found[0]["Δ accuracy to dense"] == found[0]["p"] == found[0]["asked"] == ""
+    assert (found[1]["asked"], found[1]["Δ accuracy to dense"], found[1]["p"]) == (
+        ("0.25", "-0.5", "0.125")
+    )
+    assert found[1]["p holm"] == "0.25"
+    assert found[1]["skip, %"] == "5.0"  # no exact number: as it is printed
+    assert found[1]["time seconds"] == "0.002"

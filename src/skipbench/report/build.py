@@ -11,6 +11,7 @@ from skipbench.report.check import blaming
 from skipbench.report.comparison import comparison
 from skipbench.report.details import details
 from skipbench.report.drawing import Source
+from skipbench.report.failures import Failure, failure_table, failures_of
 from skipbench.report.figures import draw, draw_all
 from skipbench.report.files import write_text
 from skipbench.report.frame import read_scores, write_frame
@@ -53,8 +54,11 @@ def _make(cells: Sequence[CellData], results: Path, out: Path, provenance: str) 
         source = Source(group=group, reads=reads, points=points, without=without)
         index += draw_all(source, out, provenance)
     index += _beside_paper(groups, out, provenance)
+    failures = failures_of(results)
+    index += _without_results(failures, out, provenance)
     write_text(out / "numbers.tex", macros(main, provenance))
-    write_page(cells, [Shown.of(entry, out) for entry in index if _png(entry)], out, provenance)
+    shown = [Shown.of(entry, out) for entry in index if _png(entry)]
+    write_page(cells, shown, out, provenance, failures)
     index.append({"file": PAGE, "what": "all cells and samples", "provenance": provenance})
     write_text(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
 
@@ -77,6 +81,14 @@ def read(cells: Sequence[CellData], out: Path | None) -> dict[Path, Read]:
 def _told(table: Table, out: Path) -> list[Json]:
     names = write_table(table, out)
     return [{"file": n, "what": table.title, "provenance": table.provenance} for n in names]
+
+
+def _without_results(failures: Sequence[Failure], out: Path, provenance: str) -> list[Json]:
+    if not failures:
+        return []
+    told = {"file": None, "what": "a cell", "provenance": provenance}
+    absent = [{**told, "name": "/".join(f.place), "absent": f.reason} for f in failures]
+    return _told(failure_table(failures, provenance), out) + absent
 
 
 def _beside_paper(groups: Sequence[Group], out: Path, provenance: str) -> list[Json]:

@@ -13,6 +13,7 @@ from skipbench.paths import conf_dir
 from skipbench.provenance import sha256_of
 from skipbench.records import BadInput, read_json
 from skipbench.report.check import MANIFEST, SUMMARY, SWEEP_CELL, check, lines_with
+from skipbench.report.failures import failures_of
 from skipbench.report.settings import told_apart
 
 Json = dict[str, Any]
@@ -67,9 +68,9 @@ def cells_of(results: Path) -> list[CellData]:
     found = [_read(path.parent) for path in sorted(results.glob("*/*/*/*/summary.json"))]
     found = _apart(found)
     if not found:
-        raise BadInput(
-            f"{results} holds no finished cell (<task>/<model>/<method>/<fingerprint>/summary.json)"
-        )
+        failed = [f"{f.directory.name} {f.status}: {f.reason}" for f in failures_of(results)[:1]]
+        told = "; ".join(["<task>/<model>/<method>/<fingerprint>/summary.json", *failed])
+        raise BadInput(f"{results} holds no finished cell ({told})")
     return sorted(found, key=_order)
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from skipbench.records import BadInput, read_json
 from skipbench.report.cells import CellData, cells_of
+from skipbench.report.failures import Failure, failures_of
 from skipbench.report.files import whole, write_text
 from skipbench.report.groups import Read
 from skipbench.report.scores import SCHEMA, clusters_of, hashes, score_tables
@@ -40,6 +41,8 @@ def pack(results: Path, folder: Path) -> None:
     for directory, made in read(cells, None).items():
         cell = next(cell for cell in cells if cell.directory == directory)
         _pack(cell, made, folder / directory.relative_to(results))
+    for failure in failures_of(results):
+        _pack_failure(failure, folder / failure.directory.relative_to(results))
     for path in sorted((results / "sweeps").glob("*.json")):
         (folder / "sweeps").mkdir(parents=True, exist_ok=True)
         _write(folder / "sweeps" / path.name, _without_paths(read_json(path)))
@@ -67,6 +70,15 @@ def _pack(cell: CellData, made: Read, target: Path) -> None:
                 table = table.append_column("cluster", pa.array(names, pa.string()))
             file.write_table(table.select(_PACKED.names).cast(_PACKED))
     _write(target / "summary.json", cell.summary)
+
+
+def _pack_failure(failure: Failure, target: Path) -> None:
+    """What a report tells of a cell without a summary, in the files that it is read from."""
+    target.mkdir(parents=True, exist_ok=True)
+    _write(target / "run.json", {"skip_requested": failure.asked})
+    if failure.status == "failed":
+        reason = re.sub(r"(?<![\w.])[/~][^\s:;,]*/", "", failure.reason)
+        _write(target / "failed.json", {"reason": reason})
 
 
 def _write(path: Path, value: Any, indent: int | None = 1) -> None:

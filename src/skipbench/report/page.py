@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from skipbench.report.cells import CellData
+from skipbench.report.failures import Failure
 from skipbench.report.files import write_text
 from skipbench.report.page_overview import distinct, floors, overview
 from skipbench.report.page_rows import RATIOS, facts, row
@@ -39,6 +40,7 @@ def write_page(
     figures: Sequence[Shown],
     out: Path,
     provenance: str,
+    failures: Sequence[Failure] = (),
     samples_per_cell: int = 40,
 ) -> Path:
     """Write `out/report.html` and return its path.
@@ -60,7 +62,8 @@ def write_page(
     )
     samples = {cell.directory.name: found[cell.directory][1] for cell in cells}
     html = environment.get_template("page.html").render(
-        overview=overview(cells),
+        overview=overview(cells, failures),
+        failures=failures,
         floors=floors(cells),
         figures=[_figure(shown) for shown in sorted(figures, key=lambda s: s.path.name)],
         metrics=[HEADLINE[m][0].upper() + HEADLINE[m][1:] for m in metrics],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from skipbench.report.cells import CellData
+from skipbench.report.failures import Failure
 from skipbench.report.page_rows import facts, paired
 from skipbench.report.text import HEADLINE
 
@@ -16,9 +17,10 @@ def distinct(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def overview(cells: Sequence[CellData]) -> Json:
+def overview(cells: Sequence[CellData], failures: Sequence[Failure] = ()) -> Json:
     known = [facts(cell) for cell in cells]
     statuses = Counter(cell.summary["status"] for cell in cells)
+    statuses.update(failure.status for failure in failures)
     order = [*_STATUSES, *sorted(statuses.keys() - set(_STATUSES))]
     manifests = [cell.manifest for cell in cells]
     models = {

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from skipbench.report.files import write_text
 from skipbench.report.text import markdown, tex
 
 _CHUNK = 18  # rows of one LaTeX float
+_UNIT = re.compile(r", (%|ms)$")
 _PREAMBLE = r"""% needs \usepackage{booktabs,xcolor,graphicx}
 \providecommand{\sbstack}[2]{\begin{tabular}[c]{@{}#1@{}}#2\end{tabular}}
 \providecommand{\sbsmall}[1]{\\[-0.5ex]{\scriptsize #1}}
@@ -157,15 +159,24 @@ def _entry_markdown(entry: Entry) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One column for each exact number; shares are in [0, 1]. An absent number is empty."""
+    """One column for each exact number; shares are in [0, 1]. An absent number is empty.
+
+    A head loses its unit where its column holds exact numbers, which are in no percent.
+    """
+    pairs = [zip(table.columns, row.entries, strict=True) for row in table.rows]
+    exact = {column for row in pairs for column, entry in row if entry.numbers}
     records = []
     for row in table.rows:
         record: dict[str, Any] = {}
         for column, entry in zip(table.columns, row.entries, strict=True):
+            plain = column in exact or _UNIT.sub("", column) in row.facts
+            name = _UNIT.sub("", column) if plain else column
             if not entry.numbers:
-                record[column] = " ".join(filter(None, (entry.text, entry.small)))
+                told = " ".join(filter(None, (entry.text, entry.small)))
+                record[name] = "" if plain and told == "–" else told
             for number in entry.numbers:
-                record[f"{column} {number.name}".removesuffix(" value")] = number.exact
+                itself = number.name in ("value", "difference", name)
+                record[name if itself else f"{name} {number.name}"] = number.exact
         records.append({**record, **row.facts, "provenance": table.provenance})
     return to_csv_text(records)
 
