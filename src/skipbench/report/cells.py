@@ -1,5 +1,6 @@
 """What a results folder holds, read for a report: cells with their labels, and experiments."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -127,7 +128,9 @@ def _label(method: str, given: Json) -> str:
 def _order(cell: CellData) -> tuple[Any, ...]:
     asked = cell.summary["skip"]["requested"]
     dense = cell.summary["method"] != "dense"
-    return (*cell.key, dense, cell.label, asked or 0.0, cell.directory.name)
+    parts = re.split(r"(\d+)", cell.label)  # numbers by size: 5 before 10
+    label = tuple((not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts)
+    return (*cell.key, dense, label, asked or 0.0, cell.directory.name)
 
 
 def experiments_of(results: Path) -> dict[str, list[Path]]:

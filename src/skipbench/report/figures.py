@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from skipbench.report import plots_method, plots_quality, plots_trace, plots_where
+from skipbench.report import plots_method, plots_quality, plots_trace, plots_warmup, plots_where
 from skipbench.report.drawing import Absent, Drawn, Source
 from skipbench.report.files import write_text
 from skipbench.report.style import save
@@ -20,6 +20,7 @@ FIGURES: dict[str, tuple[str, Draw]] = {
     "transitions": ("outcomes, dense to method", plots_method.transitions),
     "onset": ("token at which loops set in", plots_trace.onsets),
     "cache": ("early exit by rule and cache", plots_method.cache_rules),
+    "warmup": ("quality against the warm-up", plots_warmup.warm_up),
     "where": ("layer drop by part, place and phase", plots_where.where_and_when),
     "grades": ("grades by category", plots_method.grades),
 }

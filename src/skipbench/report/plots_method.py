@@ -1,5 +1,6 @@
 """Figures that compare methods: outcomes, caches of early exit, grades by category."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from skipbench.report.plots_quality import bars, metric_label, scale
 from skipbench.report.style import COLOURS, brief, figure, legend_below
 from skipbench.report.text import percent, shown
 
+_ROWS = 60  # bars of a figure that still fits a page
 _COLOUR_OF: dict[str, str] = dict(
     zip(OUTCOMES, ("#009E73", "#000000", "#D55E00", "#56B4E9", "#E69F00"), strict=True)
 )
@@ -27,34 +29,52 @@ def transitions(source: Source) -> Iterator[Drawn]:
     if not cells:
         raise Absent("no method has outcomes paired with dense")
     records: Records = []
-    names = [brief(name_of(cell, source.group.cells)) for cell in cells]
-    with figure(0.95 + 0.13 * len(cells)) as made:
+    if len(cells) > _ROWS:
+        raise Absent(f"{len(cells)} cells are more rows than a figure has; see the table")
+    names = [_wrapped(brief(name_of(cell, source.group.cells))) for cell in cells]
+    sizes = [1.3 + name.count("\n") for name in names]  # lines of a row, and a gap
+    places = np.cumsum(sizes) - np.asarray(sizes) / 2
+    with figure(0.95 + 0.095 * sum(sizes)) as made:
         panels = made.subplots(1, 2, sharey=True)
         for axes, right in zip(panels, (True, False), strict=True):
-            for row, cell in enumerate(cells):
-                records += _stack(
-                    axes, row, cell, [b for b in OUTCOMES if (b == "correct") == right]
-                )
-            axes.set_title("dense correct" if right else "dense not correct")
+            befores = [b for b in OUTCOMES if (b == "correct") == right]
+            for place, cell in zip(places.tolist(), cells, strict=True):
+                records += _stack(axes, place, cell, befores)
+            axes.set_title(f"dense {'' if right else 'not '}correct,\n{_replies(cells, befores)}")
             axes.set(xlim=(0, 100), xlabel="replies, %")
-        panels[0].set_yticks(range(len(cells)), names, fontsize=5)
-        panels[0].invert_yaxis()
+        panels[0].set_yticks(places, names, fontsize=5)
+        panels[0].set_ylim(sum(sizes), 0)
         for outcome in OUTCOMES:
             told = outcome.replace("_", " ")
-            panels[0].barh([0], [0], color=_COLOUR_OF[outcome], label=told)
+            panels[0].barh([1], [0], color=_COLOUR_OF[outcome], label=told)
         legend_below(made, panels[0], 3)
     what = caption(source.group, "Outcomes under the method, by outcome under dense")
     yield Drawn("", what, made, records)
 
 
-def _stack(axes: Axes, row: int, cell: CellData, befores: Sequence[str]) -> Records:
+def _wrapped(name: str) -> str:
+    """A name in lines that leave room for the bars."""
+    return "\n".join(textwrap.wrap(name, 34))
+
+
+def _replies(cells: Sequence[CellData], befores: Sequence[str]) -> str:
+    """How many replies the bars of a panel rest on; from, to where rows differ."""
+    totals = {
+        sum(n for b in befores for n in cell.summary["transitions"].get(b, {}).values())
+        for cell in cells
+    }
+    low, high = min(totals), max(totals)
+    return f"n = {low}" if low == high else f"n = {low} to {high}"
+
+
+def _stack(axes: Axes, row: float, cell: CellData, befores: Sequence[str]) -> Records:
     """One bar of all replies with these outcomes under dense; its records stay apart by outcome."""
     table = cell.summary["transitions"]
     counts = {a: sum(table.get(b, {}).get(a, 0) for b in befores) for a in OUTCOMES}
     total, left = sum(counts.values()), 0.0
     for after, n in counts.items():
         if n:
-            axes.barh([row], [100 * n / total], left=left, height=0.75, color=_COLOUR_OF[after])
+            axes.barh([row], [100 * n / total], left=left, height=0.9, color=_COLOUR_OF[after])
             left += 100 * n / total
     if not total:
         axes.text(2, row, "none", va="center", fontsize=5, color="0.4")

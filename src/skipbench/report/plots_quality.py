@@ -10,15 +10,13 @@ from matplotlib.patches import Ellipse
 from skipbench.report.captions import caption
 from skipbench.report.cells import CellData
 from skipbench.report.drawing import Absent, Drawn, Records, Source
-from skipbench.report.groups import executed, failed, fingerprint, value_of
+from skipbench.report.groups import asked_of, executed, failed, fingerprint, value_of
 from skipbench.report.pareto import Point
 from skipbench.report.speeds import bought
-from skipbench.report.style import brief, figure, height_of, legend_below, looks
-from skipbench.report.text import HEADLINE, graded
+from skipbench.report.style import MOST, brief, figure, height_of, legend_below, looks
+from skipbench.report.text import HEADLINE, graded, percent
 
 _AXES = (("weight_bytes_single", "bytes not read (alone), %"), ("ffn", "FFN calls not made, %"))
-
-_MOST = 24  # lines of a figure
 
 
 def metric_label(metric: str) -> str:
@@ -35,7 +33,7 @@ def quality(source: Source) -> Iterator[Drawn]:
     cells = [c for c in group.skipping if failed(c) is None and value_of(c, metric) is not None]
     if not cells:
         raise Absent(f"no complete cell of a method has a value of {metric}")
-    if len(_families(cells)) > _MOST:
+    if len(_families(cells)) > MOST:
         raise Absent(f"{len(_families(cells))} settings are more than one figure can tell apart")
     records: Records = []
     styles = looks(group.skipping)
@@ -120,6 +118,7 @@ def pareto(source: Source) -> Iterator[Drawn]:
         axes.plot([1], [0], "k+", ms=6, label="dense")
         for point in source.points:
             _point(axes, point, scale(metric), styles[point.cell.label])
+        _requests(axes, source, scale(metric), styles)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -0.01 * scale(metric)), max(high, 0.01 * scale(metric)))
         axes.set_xlabel("speed-up over dense, measured")
@@ -127,11 +126,28 @@ def pareto(source: Source) -> Iterator[Drawn]:
         axes.set_ylabel(f"{HEADLINE.get(metric, metric)} − dense{unit}")
         legend_below(made, axes, 2)
     left = "; ".join(f"{label} ({reason})" for label, reason in source.without)
-    legend = "Bars and ellipses: 95 % of the joint bootstrap." + (
+    legend = "Bars and ellipses: 95 % of the joint bootstrap; small: what was asked, %." + (
         f" Without speed: {left}." if left else ""
     )
     what = caption(source.group, "Quality and speed", legend)
     yield Drawn("", what, made, [_point_record(p, metric) for p in source.points])
+
+
+def _requests(axes: Axes, source: Source, factor: float, styles: dict[str, dict[str, Any]]) -> None:
+    """What each point asked for, in percent, beside it: requests of one method look alike."""
+    for place, point in enumerate(sorted(source.points, key=lambda p: (p.speed, p.quality))):
+        asked = asked_of(point.cell, source.group.cells)
+        if asked is not None:
+            above = place % 2 == 0
+            axes.annotate(
+                percent(asked).removesuffix(".0"),
+                (point.speed, factor * point.quality),
+                (2, 2 if above else -2),
+                textcoords="offset points",
+                va="bottom" if above else "top",
+                fontsize=5,
+                color=styles[point.cell.label]["color"],
+            )
 
 
 def _point(axes: Axes, point: Point, factor: float, style: dict[str, Any]) -> None:
@@ -170,6 +186,7 @@ def _point_record(point: Point, metric: str) -> dict:
     }
     return {
         "label": point.cell.label,
+        "asked": point.cell.summary["skip"].get("requested"),
         "fingerprint": fingerprint(point.cell),
         "metric": metric,
         "difference": point.quality,

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from skipbench.records import BadInput, read_json
@@ -16,7 +17,16 @@ from skipbench.report.drawing import Absent, Drawn, Records, Source
 from skipbench.report.groups import executed, failed, fingerprint, name_of
 from skipbench.report.paper import similarity_curves, told
 from skipbench.report.scan import Scan
-from skipbench.report.style import COLOURS, LINES, brief, figure, height_of, legend_below, look
+from skipbench.report.style import (
+    COLOURS,
+    LINES,
+    MOST,
+    brief,
+    figure,
+    height_of,
+    legend_below,
+    shades,
+)
 
 _HALVES = ("attn", "ffn")
 _SIDES = ("wrong", "right")
@@ -161,39 +171,55 @@ def onsets(source: Source) -> Iterator[Drawn]:
     looping = [c for c in source.group.cells if source.reads[c.directory].scan.onsets]
     if not looping:
         raise Absent("no reply of any cell loops")
+    if len(looping) > MOST:
+        raise Absent(f"{len(looping)} cells with loops are more than one figure can tell apart")
     records: Records = []
+    styles = shades([cell.summary["method"] for cell in looping])
+    end = max(10, *(1.5 * max(source.reads[c.directory].scan.onsets) for c in looping))
     with figure(2.0 + height_of(len(looping), 2)) as made:
         axes = made.subplots()
-        for place, cell in enumerate(looping):
-            method = cell.summary["method"]
-            variant = sum(c.summary["method"] == method for c in looping[:place])
+        for cell, style in zip(looping, styles, strict=True):
             scan = source.reads[cell.directory].scan
-            records += _onset(axes, cell, scan, look(method, variant), source.group.cells)
+            records += _onset(axes, cell, scan, style, source.group.cells, end)
         axes.set(xlabel="token at which the loop sets in", ylabel="replies in a loop, %")
         axes.set_xscale("symlog", linthresh=10)
+        axes.set_xlim(0, end)
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(end)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         axes.set_ylim(bottom=0)
         legend_below(made, axes, 2)
     what = caption(
         source.group,
         "When loops of at least 8 tokens set in",
-        "Shares of all replies; in brackets how many loop.",
+        "Shares of all replies; in brackets how many loop of how many.",
     )
     yield Drawn("", what, made, records)
 
 
+def _ticks(end: float) -> list[int]:
+    """0, 5, 10, 20, 50, 100, … as far as the axis goes."""
+    marks = [0, 2, 5, *(step * 10**power for power in range(1, 6) for step in (1, 2, 5))]
+    return [mark for mark in marks if mark <= end]
+
+
 def _onset(
-    axes: Axes, cell: CellData, scan: Scan, style: dict[str, Any], cells: Sequence[CellData]
+    axes: Axes,
+    cell: CellData,
+    scan: Scan,
+    style: dict[str, Any],
+    cells: Sequence[CellData],
+    end: float,
 ) -> Records:
     tokens = sorted(scan.onsets)
     counts = np.cumsum([scan.onsets[token] for token in tokens])
     axes.step(
-        [0, *tokens],
-        [0, *(100 * counts / scan.replies)],
+        [0, *tokens, end],  # to the end of the axis: no line ends in a spike
+        [0, *(shares_so_far := 100 * counts / scan.replies), shares_so_far[-1]],
         where="post",
-        color=style["color"],
-        ls=style["ls"],
-        label=f"{brief(name_of(cell, cells))} ({counts[-1]})",
+        label=f"{brief(name_of(cell, cells))} ({counts[-1]} of {scan.replies})",
+        ms=2,
+        **style,
     )
     head = {"label": cell.label, "fingerprint": fingerprint(cell), "replies": scan.replies}
     rows = zip(tokens, counts.tolist(), strict=True)

@@ -10,17 +10,20 @@ import matplotlib
 
 matplotlib.use("agg")
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from skipbench.report.cells import CellData
 from skipbench.report.files import whole
 
 WIDTH = 3.3  # inches: one column of a two-column paper
+_DPI = 300  # of the layout as well: at another one letters have other widths, and labels are cut
 # Okabe and Ito, colours that colour-blind readers tell apart
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 LINES = ("-", "--", ":", "-.")
+MOST = 24  # lines of a figure
 # colour, markers of the first and further settings, hollow: a control
 _LOOKS = {
     "ffnskip": (BLUE, "ophH8", False),
@@ -56,7 +59,7 @@ _STYLE: Any = {
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.02,
     "figure.constrained_layout.w_pad": 0.04,
-    "savefig.dpi": 300,
+    "savefig.dpi": _DPI,
 }
 
 
@@ -64,7 +67,7 @@ _STYLE: Any = {
 def figure(height: float) -> Iterator[Figure]:
     """A figure of column width with the style of all of them."""
     with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=(WIDTH, height))
+        yield Figure(figsize=(WIDTH, height), dpi=_DPI)
 
 
 def save(made: Figure, out: Path, name: str, provenance: str) -> list[str]:
@@ -85,27 +88,39 @@ def save(made: Figure, out: Path, name: str, provenance: str) -> list[str]:
     return [f"{name}.{suffix}" for suffix in metadata]
 
 
-def look(method: str, variant: int = 0) -> dict[str, Any]:
-    """Colour, marker and line of a method, the same in all figures; further settings of it differ
-    in marker and line."""
+def look(method: str, variant: int = 0, of: int = 1) -> dict[str, Any]:
+    """Colour, marker and line of a method, the same in all figures; its further settings differ in
+    marker and line, and where there are more than the lines, in shade: no two of `of` are alike."""
     colour, markers, hollow = _LOOKS.get(method, (GREY, "XP*d", False))
-    made: dict[str, Any] = {"color": colour, "marker": markers[variant % len(markers)]}
+    shade = _shade(colour, variant // len(LINES), -(-of // len(LINES)))
+    made: dict[str, Any] = {"color": shade, "marker": markers[variant % len(markers)]}
     made["ls"] = LINES[variant % len(LINES)]
     return made | ({"mfc": "white"} if hollow else {})
 
 
+def _shade(colour: str, place: int, of: int) -> str:
+    """One of `of` shades of a colour, from dark to light; black has lighter ones alone."""
+    if of < 2:
+        return colour
+    share = place / (of - 1)
+    mix = 0.65 * share if colour == BLACK else share - 0.45
+    towards = 1.0 if mix > 0 else 0.0
+    red, green, blue = ((1 - abs(mix)) * part + abs(mix) * towards for part in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def shades(methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Looks of the lines of one figure, told by their methods; no two are alike."""
+    return [
+        look(method, methods[:place].count(method), methods.count(method))
+        for place, method in enumerate(methods)
+    ]
+
+
 def looks(cells: Sequence[CellData]) -> dict[str, dict[str, Any]]:
     """Label -> look, for the cells of one figure."""
-    labels: dict[str, list[str]] = {}
-    for cell in cells:
-        known = labels.setdefault(cell.summary["method"], [])
-        if cell.label not in known:
-            known.append(cell.label)
-    return {
-        label: look(method, variant)
-        for method, known in labels.items()
-        for variant, label in enumerate(known)
-    }
+    methods = {cell.label: cell.summary["method"] for cell in cells}
+    return dict(zip(methods, shades(list(methods.values())), strict=True))
 
 
 def brief(label: str) -> str:
