@@ -9,9 +9,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "skipbench"
 # package or module -> what of ours it may import
 ALLOWED = {
     "__init__": set(),
-    "__main__": {"run", "setup", "sweep", "terminal", "paths", "records", "__init__"},
+    "__main__": {"run", "setup", "sweep", "terminal", "keys", "paths", "records"} | {"__init__"},
+    "keys": {"paths", "records"},
     "setup": {"job", "judges", "engine", "policies", "paths", "records"},
-    "sweep": {"job", "outcome", "setup", "paths", "provenance", "records"},
+    "sweep": {"job", "outcome", "setup", "keys", "paths", "provenance", "records"},
     "outcome": {"job", "plan", "provenance", "records"},
     "job": {"cell", "engine", "judges", "policies", "tasks", "provenance", "records"},
     "run": {"job", "converse", "scoring", "engine", "policies", "plan"}

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -41,7 +42,9 @@ class Cells(Sweeper):
         master = self.config
         loader = self.context.config_loader
         parser = OverridesParser.create(config_loader=loader)
-        name, jobs = sweep.jobs_of(arguments, parser.parse_overrides)
+        sources = master.hydra.runtime.config_sources
+        folders = [Path(source.path) for source in sources if source.schema == "file"]
+        name, jobs = sweep.jobs_of(arguments, parser.parse_overrides, folders)
 
         def compose(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
             config = loader.load_sweep_config(master, list(overrides))
@@ -51,5 +54,5 @@ class Cells(Sweeper):
             return config, choices
 
         launcher = type(self.launcher).__name__
-        planned = sweep.planned(jobs, compose, launcher)
+        planned = sweep.planned(jobs, compose, launcher, folders)
         sweep.carry_out(name, planned, self.launcher.launch, alone=launcher == "BasicLauncher")

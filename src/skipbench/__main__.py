@@ -13,7 +13,8 @@ HELP = """\
 skipbench: what a skipping method does to knowledge, collapse and speed, paired with the dense model.
 
   python -m skipbench task=factoid method=ffnskip           one cell, on the shipped model
-  python -m skipbench -m method=ffnskip,earlyexit skip=0.25 a sweep
+  python -m skipbench -m method=ffnskip,layerdrop skip=0.25 a sweep: both at the same ratio
+  python -m skipbench method=earlyexit method.decay=0 skip=0.25
   python -m skipbench experiment=quick                      a preset of many cells
   python -m skipbench.report results --out report           tables, figures and a page of what has run
   python -m skipbench.show CELL --wrong                     replies beside the dense ones
@@ -26,6 +27,7 @@ Keys: model task method judge decode experiment skip twin limit split batch_size
 Exit codes: 0 complete, 1 some sample failed (re-issue to retry), 2 bad input,
       3 nothing was skipped although asked, 130 interrupted (re-issue to go on)."""
 
+_MANY = {"-m", "--multirun"}
 _codes: list[int] = []
 _directories: list[Path] = []
 
@@ -42,7 +44,8 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
         signal.signal(stop, signal.default_int_handler)
     try:
-        sys.argv[1:] = _with_experiment(arguments)
+        arguments = _with_experiment(arguments)
+        sys.argv[1:] = _with_known_keys(arguments)
         _hydra_main()
     except KeyboardInterrupt:
         _codes.append(130)
@@ -78,8 +81,18 @@ def _with_experiment(arguments: list[str]) -> list[str]:
         if name not in [*known, "null"]:
             raise BadInput(f"experiment={name!r} is not one of {', '.join(known)}")
     named = any(name != "null" for name in names)
-    asks = {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(given)
+    asks = {*_MANY, "--cfg", "-c", "--info", "-i"} & set(given)
     return ["-m", *given] if named and not asks else given
+
+
+def _with_known_keys(arguments: list[str]) -> list[str]:
+    """Raises BadInput for a key that does not exist; a sweep looks at those of each cell."""
+    from skipbench.keys import check_keys, folders_of, for_each_cell
+
+    if _MANY & set(arguments):
+        return for_each_cell(arguments)
+    check_keys(arguments, folders_of(arguments))
+    return arguments
 
 
 def _hydra_main() -> None:
@@ -141,7 +154,8 @@ def _run(config: Any) -> tuple[int, Path]:
 def _code_of(error: BaseException) -> int:
     """2 for anything that the command line or the configuration can mend."""
     where = type(error).__module__.split(".")[0]
-    return 2 if where in ("hydra", "omegaconf") or type(error).__name__ == "BadInput" else 1
+    known = type(error).__name__ == "BadInput" or isinstance(error, OSError)
+    return 2 if where in ("hydra", "omegaconf") or known else 1
 
 
 def _one_line(error: BaseException) -> str:

@@ -138,9 +138,9 @@ def _build(config: dict[str, Any], group: str) -> Any:
 def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float | None:
     """The target ratio. A knob set by hand takes the default target away; both at once is refused."""
     skip = plain["skip"]
-    if isinstance(policy, Dense):
-        return None
-    if skip is None:
+    if isinstance(policy, Dense) and skip:
+        raise BadInput(f"skip={skip}: method=dense skips nothing; leave skip out or name a method")
+    if skip is None or isinstance(policy, Dense):
         return None
     within("skip", skip, 0.0, 1.0)
     if isinstance(policy, FromCell):

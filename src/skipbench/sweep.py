@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from skipbench.job import Setup, selected, systems
+from skipbench.keys import check_keys, unknown
 from skipbench.outcome import Job, summary_status, tell_plan, worst, write_list
 from skipbench.paths import conf_dir
 from skipbench.provenance import model_directory
@@ -45,12 +46,13 @@ finished: list[Swept] = []  # the sweep of this process, once it has ended
 
 
 def jobs_of(
-    arguments: Sequence[str], parse: Callable[[list[str]], Any]
+    arguments: Sequence[str], parse: Callable[[list[str]], Any], folders: Sequence[Path]
 ) -> tuple[str | None, list[tuple[str, ...]]]:
     """Name of the experiment, if any, and the overrides of each cell.
 
     The cells are the experiment's, times the product of the user's comma lists; what the user says
-    wins. Raises BadInput for a sweep that is no list.
+    wins, and takes along what the preset set of a configuration that it replaces. Raises BadInput for
+    a sweep that is no list.
     """
     named = [a.removeprefix("experiment=") for a in arguments if a.startswith("experiment=")]
     name = named[-1] if named and named[-1] != "null" else None
@@ -65,11 +67,24 @@ def jobs_of(
         else:
             raise BadInput(f"{override.input_line}: only lists of values can be swept")
     jobs = [
-        tuple(f"{key}={value}" for key, value in {**preset, **dict(chosen)}.items())
+        _merged(preset, dict(chosen), folders)
         for chosen in itertools.product(*choices)
         for preset in presets
     ]
     return name, list(dict.fromkeys(jobs))
+
+
+def _merged(
+    preset: dict[str, str], said: dict[str, str], folders: Sequence[Path]
+) -> tuple[str, ...]:
+    merged = {**preset, **said}
+    foreign = {
+        word.partition("=")[0]
+        for word, _ in unknown([f"{key}={value}" for key, value in merged.items()], folders)
+    }
+    changed = {group for group in preset if preset[group] != merged[group]}
+    gone = {key for key in foreign - said.keys() if key.partition(".")[0] in changed}
+    return tuple(f"{key}={value}" for key, value in merged.items() if key not in gone)
 
 
 def _cells(name: str) -> Iterator[dict[str, str]]:
@@ -91,16 +106,19 @@ def _text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def planned(jobs: Sequence[tuple[str, ...]], compose: Compose, launcher: str) -> list[Job]:
+def planned(
+    jobs: Sequence[tuple[str, ...]], compose: Compose, launcher: str, folders: Sequence[Path]
+) -> list[Job]:
     """Each job with its setup and address, or with the reason why it cannot be run.
 
-    A word that the configuration does not know ends the command; a combination that makes no sense
-    is told and left out.
+    A name or word that Hydra cannot read ends the command; a combination that makes no sense, like a
+    key that only another method has, is told and left out.
     """
     made = []
     for overrides in jobs:
-        config, choices = compose(overrides)
         try:
+            check_keys(overrides, folders)
+            config, choices = compose(overrides)
             setup = setup_from(config, choices, overrides)
             _check(setup, launcher)
             directory = systems(setup, selected(setup))[0].cell.directory
@@ -136,6 +154,10 @@ def carry_out(name: str | None, jobs: list[Job], launch: Callable[..., Any], alo
         tell_plan(jobs)
         finished.append(Swept(code=worst(jobs), results_dir=some.results_dir))
         return
+    try:
+        (some.results_dir / "sweeps").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"results_dir={some.results_dir}: {error.strerror}") from None
     lost: dict[tuple[str, ...], str] = {}
     try:
         for number, stage in enumerate(_stages(jobs, alone, lost)):

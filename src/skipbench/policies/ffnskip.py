@@ -47,7 +47,9 @@ class Schedule(Policy):
     refresh_every: int | None = None
 
     unit: ClassVar = "ffn"
-    bounds: ClassVar = "method.cold_start, cold_end, warmup_tokens, refresh_every and a list as budget"
+    bounds: ClassVar = (
+        "method.cold_start, cold_end, warmup_tokens, refresh_every and a list as budget"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
