@@ -24,8 +24,10 @@ def cells(root, task, asked, metrics):
         summary["metrics"] = dict.fromkeys(metrics, told)
         if summary["method"] == "ffnskip":
             summary["skip"]["ffn"] = summary["skip"]["requested"]
-            pair = {"difference": 0.125, "low": 0.0, "high": 0.25}
+            pair = {"difference": 0.125, "low": 0.0, "high": 0.25, "p": 0.5, "n": 24}
+            pair |= {"minimum_detectable": 0.1, "p_noninferior": 0.5}
             summary["noise_floor"] = {"batch_size": 8, "fingerprint": floor.name}
+            summary["noise_floor"]["transitions"] = {}
             summary["noise_floor"]["paired"] = {metrics[0]: pair}
         path.write_text(json.dumps(summary))
     return cells_of(root)

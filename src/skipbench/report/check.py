@@ -22,8 +22,9 @@ _INTERVAL = {"value": _NUMBER, "low": _PERHAPS, "high": _PERHAPS}
 _COUNTS = {...: {...: "count"}}
 _PAIRED = {
     ...: {
-        **{"difference": _NUMBER, "low": _PERHAPS, "high": _PERHAPS, "p": _NUMBER, "n": "count"},
-        **{"minimum_detectable": _PERHAPS, "p_noninferior": _PERHAPS},
+        # null where another judge graded the twin
+        **{"difference": _PERHAPS, "low": _PERHAPS, "high": _PERHAPS, "p": _PERHAPS},
+        **{"n?": "count", "minimum_detectable": _PERHAPS, "p_noninferior": _PERHAPS},
     }
 }
 SUMMARY = {
