@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def summarise(
     cell: Cell,
     groups: Mapping[str, Sequence[str]],
     twin: Cell | None,
-    apart: Mapping[str, str],
+    apart: Mapping[str, str] = MappingProxyType({}),
 ) -> Json:
     """The whole summary of a cell, paired with `twin` where that has records.
 
