@@ -29,6 +29,11 @@ def test_collapse(load):
     )
     assert found["collapse_rate"] == 0.5
     assert found["collapse.token_run"] == found["collapse.empty"] == 0.25
+    assert found["collapse.never_stopped"] is found["collapse.immediate_stop"] is None
+    found = load("collapse").compute(
+        predictions=["all is well", "and so"], finish_reasons=["stop", "length"]
+    )
+    assert found["collapse.never_stopped"] == found["collapse_rate"] == 0.5
 
 
 def test_factoid(load):
