@@ -1,5 +1,7 @@
 """Detectors on the half of the texts that their limits were not chosen on."""
 
+import re
+
 import pytest
 
 from collapse_texts import fastchat_references, inviting, planted
@@ -14,6 +16,14 @@ HELD_OUT = 1
 
 def fires(text: str) -> bool:
     return collapse.detect(text, [], "stop", forced=False).any
+
+
+def fires_in_a_run(text: str) -> bool:
+    """One id a word or mark; the prompt asks for the text by its beginning."""
+    pieces = re.findall(r"\w+|[^\w\s]", text)
+    ids = [*map(list(dict.fromkeys(pieces)).index, pieces), -1]
+    prompt = f"Write a text that begins with: {' '.join(text.split()[:6])}"
+    return collapse.detect(text, ids, "stop", False, prompt).any
 
 
 def test_texts_that_invite_false_alarms():
@@ -33,7 +43,14 @@ def test_published_references_are_no_collapse():
     references = fastchat_references()
     if not references:
         pytest.skip("FastChat's reference answers are not here (SKIPBENCH_DATA)")
-    assert sum(map(fires, references)) / len(references) <= 0.02
+    assert sum(map(fires, references)) / len(references) <= 0.01
+
+
+def test_false_alarms_with_all_that_a_run_has():
+    """Ids, finish reason and prompt as well: the loop of ids and the echo may not fire either."""
+    texts = inviting(HELD_OUT, 300)
+    false = [text for text in texts if fires_in_a_run(text)]
+    assert len(false) / len(texts) <= 0.01, false[:3]
 
 
 @pytest.mark.parametrize(
