@@ -1,15 +1,29 @@
 """Detectors on the half of the texts that their limits were not chosen on."""
 
+import re
+
 import pytest
 
 from collapse_texts import fastchat_references, inviting, planted
 from skipbench.metrics import collapse
+from skipbench.records import Sample
+from skipbench.tasks.base import Reply
+from skipbench.tasks.factoid import Factoid
+from skipbench.tasks.summarization import Summarization
 
 HELD_OUT = 1
 
 
 def fires(text: str) -> bool:
     return collapse.detect(text, [], "stop", forced=False).any
+
+
+def fires_in_a_run(text: str) -> bool:
+    """One id a word or mark; the prompt asks for the text by its beginning."""
+    pieces = re.findall(r"\w+|[^\w\s]", text)
+    ids = [*map(list(dict.fromkeys(pieces)).index, pieces), -1]
+    prompt = f"Write a text that begins with: {' '.join(text.split()[:6])}"
+    return collapse.detect(text, ids, "stop", False, prompt).any
 
 
 def test_texts_that_invite_false_alarms():
@@ -30,6 +44,13 @@ def test_published_references_are_no_collapse():
     if not references:
         pytest.skip("FastChat's reference answers are not here (SKIPBENCH_DATA)")
     assert sum(map(fires, references)) / len(references) <= 0.01
+
+
+def test_false_alarms_with_all_that_a_run_has():
+    """Ids, finish reason and prompt as well: the loop of ids and the echo may not fire either."""
+    texts = inviting(HELD_OUT, 300)
+    false = [text for text in texts if fires_in_a_run(text)]
+    assert len(false) / len(texts) <= 0.01, false[:3]
 
 
 @pytest.mark.parametrize(
@@ -57,3 +78,32 @@ def test_echo_of_the_prompt():
 def test_onset_and_period_are_those_of_the_tokens():
     found = collapse.detect("a b c", [9, 8, 7, 1, 2, 3, 1, 2, 3, 1, 2, 3, 0], "length", False)
     assert (found.onset_token, found.period) == (3, 3)
+
+
+def test_sentences_of_the_source_are_no_echo_in_a_summary():
+    article = " ".join(f"word{i}" for i in range(60))
+    sample = Sample(
+        sample_id="n", cluster="n", turns=(article,), references=(("x",),),
+        meta={"form": "news", "length": "short"},
+    )  # fmt: skip
+    task = Summarization(data="cnn_dailymail")
+    prompt = f"{task.instruction}\n\n{article}"
+    for text, fired in ((" ".join(article.split()[:20]), 0.0), (task.instruction, 1.0)):
+        reply = Reply(text=text, token_ids=[], finish_reason="stop", prompt=prompt, forced=False)
+        scores = {s.metric: s.value for s in task.score(sample, [reply])}
+        assert scores["collapse.prompt_echo"] == scores["collapse_rate"] == fired
+
+
+def test_a_protocol_that_cuts_replies_makes_no_collapse_of_them():
+    question = Sample(
+        sample_id="q", cluster="q", turns=("Who?",), references=(("Ada",),), meta={"value": "Ada"}
+    )
+    for text, collapsed in (("Ada, who was born in", 0.0), ("Ada Ada Ada Ada Ada", 1.0)):
+        reply = Reply(text=text, token_ids=[], finish_reason="length", prompt="", forced=False)
+        scores = {s.metric: s.value for s in Factoid(data="freebaseqa").score(question, [reply])}
+        assert scores["collapse.never_stopped"] == 1.0
+        assert scores["collapse_rate"] == scores["outcome.collapsed"] == collapsed
+    sample = Factoid().samples("eval")[0]  # the closed world's answers end by themselves
+    reply = Reply(text="Well, it", token_ids=[], finish_reason="length", prompt="", forced=False)
+    scores = {s.metric: s.value for s in Factoid().score(sample, [reply])}
+    assert scores["collapse_rate"] == 1.0

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import random_model
+from skipbench.metrics import support
 from skipbench.records import BadInput, read_json, read_lines
 from skipbench.tasks.summarization import Summarization
 
@@ -61,6 +62,28 @@ def test_news_end_to_end(parquet, cli, tmp_path):
     assert metrics["accuracy_contains"]["unscored"] == 2  # no list of facts to hold
     asked = list(read_lines(cell / "samples.jsonl"))
     assert all(SECRET not in turn for sample in asked for turn in sample["turns"])
+
+
+@pytest.mark.parametrize(
+    ("source", "summary", "absent", "count"),
+    [
+        ("Tesco's profit fell.", "Shares of Tesco fell.", set(), 1),  # genitive in the source
+        ("Tesco’s profit fell.", "It was Tesco's fall.", set(), 1),
+        ("The bosses' union met.", "They say Bosses met.", set(), 1),
+        ("A firm in the UK won.", "It is a UK-based firm.", set(), 1),
+        ("A UK-based firm won.", "It is from the UK.", set(), 1),
+        ("He met Anne-Marie.", "So he met Anne Marie.", set(), 1),
+        ("He saw Rome and O'Neill.", "He saw 'Rome', and O'Neill.", set(), 2),
+        ("It cost $9.9m.", "It cost $9.9 million.", set(), 1),
+        ("It cost $3.5m.", "It cost $3.9m.", {"3.9"}, 1),
+        ("It cost 9 dollars.", "It cost $9.9m.", {"9.9"}, 1),
+        ("It cost 1,200.50 on day 3.", "It cost 1200.50, on day 3.", set(), 2),
+        ("In 1990 he left.", "So in 1991, he left for Rome.", {"1991", "rome"}, 2),
+    ],
+)
+def test_names_and_numbers_of_a_summary(source, summary, absent, count):
+    found, named = support.unsupported(source, summary)
+    assert (found, len(named)) == (absent, count)
 
 
 def test_another_schema_is_refused(tmp_path):

@@ -55,15 +55,20 @@ class Loop:
 
 @dataclass(frozen=True)
 class Collapse:
-    """`fired`: kind -> yes or no. `onset_token` and `period`: of a loop of emitted ids, if any."""
+    """`fired`: kind -> yes or no. `onset_token` and `period`: of a loop of emitted ids, if any.
+
+    `limit_cuts`: reaching the limit is told of, but is no collapse by itself.
+    """
 
     fired: dict[str, bool] = field(default_factory=dict)
     onset_token: int | None = None
     period: int | None = None
+    limit_cuts: bool = False
 
     @property
     def any(self) -> bool:
-        return any(self.fired.values())
+        told = ("never_stopped",) if self.limit_cuts else ()
+        return any(value for kind, value in self.fired.items() if kind not in told)
 
 
 def find_loop(units: Sequence[object], copies: int = 3, max_period: int = 64) -> Loop | None:
@@ -92,10 +97,12 @@ def detect(
     forced: bool,
     prompt: str = "",
     limits: Limits = Limits(),
+    limit_cuts: bool = False,
 ) -> Collapse:
     """Which kinds of collapse a reply shows.
 
-    `never_stopped` and `immediate_stop` mean nothing where the length was forced.
+    `never_stopped` and `immediate_stop` mean nothing where the length was forced. `limit_cuts`: the
+    protocol cuts replies short, so that one which reaches its limit may still be sound.
     """
     words = reply.split()
     loop = _counted(words, limits)
@@ -112,7 +119,9 @@ def detect(
         "garbage": _garbage(words, limits),
     }
     onset = ids or (find_loop(token_ids, limits.copies) if loop is not None else None)
-    return Collapse(fired, onset.onset if onset else None, found.period if found else None)
+    return Collapse(
+        fired, onset.onset if onset else None, found.period if found else None, limit_cuts
+    )
 
 
 def _counted(units: Sequence[object], limits: Limits, words: bool = True) -> Loop | None:

@@ -5,25 +5,35 @@ An approximation for real text: it sees nothing of wrong relations between right
 
 import re
 
-_NUMBER = re.compile(r"\b\d[\d,.]*\b")
-_NAME = re.compile(r"\b[A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)*")
-_SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)[\"'“‘(]*([A-Z][\w'’-]*)")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)*")  # of '$9.9m' 9.9, of '1,200' 1200
+_WORD = re.compile(r"\w+(?:'\w+)*")
+_PART = r"[A-Z](?:\w|'\w)+"  # of two letters at least: "O'Neill" whole, of "'Rome'" Rome
+_NAME = re.compile(rf"\b{_PART}(?:\s+{_PART})*")
+_SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)[\"“‘'(]*([A-Z][\w']*)")
+_HYPHENS = str.maketrans({"’": "'", "-": " ", "‐": " ", "‑": " ", "–": " ", "—": " "})
+_GENITIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 
 
 def unsupported(source: str, summary: str) -> tuple[set[str], set[str]]:
     """(items of the summary that the source lacks, all items): names and numbers.
 
-    A capitalised word that only opens sentences is no name. Items are compared without case and
-    thousands separators, a name of several words part by part.
+    A capitalised word that only opens sentences is no name. Items are compared without case,
+    genitives, hyphens (which join words of their own) and thousands separators, a name of several
+    words part by part. Units of numbers are not compared.
     """
+    source, summary = _plain(source), _plain(summary)
     named = _numbers(summary) | _names(summary)
-    known = _numbers(source) | {word.lower() for word in re.findall(r"[\w'’-]+", source)}
+    known = _numbers(source) | {word.lower() for word in _WORD.findall(source)}
     absent = {item for item in named if not all(part in known for part in item.split())}
     return absent, named
 
 
+def _plain(text: str) -> str:
+    return _GENITIVE.sub("", text.translate(_HYPHENS))
+
+
 def _numbers(text: str) -> set[str]:
-    return {match.rstrip(".,").replace(",", "") for match in _NUMBER.findall(text)}
+    return {match.replace(",", "") for match in _NUMBER.findall(text)}
 
 
 def _names(text: str) -> set[str]:
@@ -34,5 +44,5 @@ def _names(text: str) -> set[str]:
         if match.start() in opening:  # "The Smiths": the opening word may be any word
             words = words[1:]
         if words:
-            found.add(" ".join(words).lower().replace("’s", "").replace("'s", ""))
+            found.add(" ".join(words).lower())
     return found

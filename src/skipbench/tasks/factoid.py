@@ -107,7 +107,13 @@ class Factoid:
     def score(self, sample: Sample, replies: Sequence[Reply]) -> Iterator[Score]:
         reply = replies[0]
         found = collapse.detect(
-            reply.text, reply.token_ids, reply.finish_reason, reply.forced, reply.prompt
+            reply.text,
+            reply.token_ids,
+            reply.finish_reason,
+            reply.forced,
+            reply.prompt,
+            # of published questions the answer's beginning counts: a chatty reply is cut
+            limit_cuts=self.data in _FILES,
         )
         told = []
         if self.data == "world":
