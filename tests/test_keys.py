@@ -62,12 +62,17 @@ def test_words_that_not_every_cell_knows_become_lists():
 
 
 def test_the_command_refuses_before_anything_runs(cli, tmp_path):
-    for words in (("+limt=8",), ("-m", "~judge"), ("method=dense", "skip=0.2")):
+    for words in (("+limt=8",), ("-m", "~judge"), ("method=dense", "skip=2")):
         ran = cli(*words)
         assert ran.code == 2, words
         assert len(ran.err.strip().split("\n")) == 1
         assert words[-1] in ran.err
     assert not (tmp_path / "results").exists()
+
+
+def test_dense_ignores_a_ratio(cli):
+    told = [cli("method=dense", "limit=8", "dry_run=true", *more).out for more in ((), ("skip=0.2",))]
+    assert told[0] == told[1] != ""
 
 
 def test_a_key_of_one_method_leaves_the_others_out(cli):

@@ -138,11 +138,11 @@ def _build(config: dict[str, Any], group: str) -> Any:
 def _skip(plain: dict[str, Any], policy: Any, overrides: Sequence[str]) -> float | None:
     """The target ratio. A knob set by hand takes the default target away; both at once is refused."""
     skip = plain["skip"]
-    if isinstance(policy, Dense) and skip:
-        raise BadInput(f"skip={skip}: method=dense skips nothing; leave skip out or name a method")
-    if skip is None or isinstance(policy, Dense):
+    if skip is None:
         return None
     within("skip", skip, 0.0, 1.0)
+    if isinstance(policy, Dense):  # it ignores a ratio, so that one sweep can hold it as well
+        return None
     if isinstance(policy, FromCell):
         return float(skip)  # the ratio that the source was asked for
     by_hand = {o.split("=", 1)[0].lstrip("+") for o in overrides if "=" in o}

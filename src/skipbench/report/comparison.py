@@ -61,6 +61,7 @@ def comparison(group: Group, provenance: str) -> Table:
             difference,
             "p",
         ),
+        keys=2,
         rows=tuple(rows),
         notes=_notes(group),
         provenance=provenance,

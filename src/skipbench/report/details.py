@@ -76,6 +76,7 @@ def _transitions(group: Group, reads: Reads, provenance: str) -> Table | None:
         title=f"Outcomes, dense to method: {group.title}",
         caption=caption(group, "Replies by outcome, dense → method"),
         columns=(*_HEAD, *names, "replies"),
+        keys=2,
         rows=tuple(rows),
         provenance=provenance,
     )
@@ -112,6 +113,7 @@ def _collapse(group: Group, reads: Reads, provenance: str) -> Table | None:
             "onset, token",
             "FFN skipped before it, %",
         ),
+        keys=2,
         rows=tuple(rows),
         notes=("Kinds without a column fired in no reply of any method.",),
         provenance=provenance,
@@ -152,6 +154,7 @@ def _grades(group: Group, reads: Reads, provenance: str) -> Table | None:
             "the best, grade.",
         ),
         columns=(*_HEAD, *(metric.replace("_", " ") for metric in metrics)),
+        keys=2,
         rows=tuple(rows),
         provenance=provenance,
     )

@@ -63,6 +63,7 @@ def pair_table(group: Group, reads: dict[Path, Read], provenance: str) -> Table 
             f"Δ {name}{'' if graded(group.primary) else ', points'}",
             *("p", "n", "unscored"),
         ),
+        keys=3,
         rows=tuple(rows),
         provenance=provenance,
     )

@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Point:
-    """A method's paired difference in quality and its speed-up, with draws of both [draws]."""
+    """A method's paired difference in quality and its speed-up, with draws of both [draws];
+    `batches`: pairs that its speed-up rests on."""
 
     cell: CellData
     quality: float
@@ -27,6 +28,7 @@ class Point:
     qualities: Floats
     speeds: Floats
     p_front: float
+    batches: int
 
 
 def points_of(
@@ -61,8 +63,9 @@ def points_of(
             quality[i],
             speed[i],
             front[i],
+            len(paired_batches(ours.scan, theirs.scan)),
         )
-        for i, ((cell, _, _), delta) in enumerate(zip(kept, deltas, strict=True))
+        for i, ((cell, ours, theirs), delta) in enumerate(zip(kept, deltas, strict=True))
     ]
     return points, without
 
@@ -107,10 +110,14 @@ def quality_draws(deltas: Sequence[pd.DataFrame], rng: np.random.Generator) -> F
 
 def speed_draws(ours: Scan, theirs: Scan, rng: np.random.Generator) -> Floats:
     """Speed-ups of resampled paired batches [draws]: dense time over the method's, geometric mean."""
-    dense = {**theirs.batches, **ours.dense_batches}
-    shared = sorted(ours.batches.keys() & dense.keys())
-    logs = np.log([dense[key] / ours.batches[key] for key in shared])
+    logs = np.log([dense / method for method, dense in paired_batches(ours, theirs)])
     return np.exp(logs[rng.integers(0, len(logs), (_DRAWS, len(logs)))].mean(1))
+
+
+def paired_batches(ours: Scan, theirs: Scan) -> list[tuple[float, float]]:
+    """Seconds per token of the method and of dense, of each batch that both ran in one process."""
+    dense = {**theirs.batches, **ours.dense_batches}
+    return [(ours.batches[k], dense[k]) for k in sorted(ours.batches.keys() & dense.keys())]
 
 
 def p_front(quality: Floats, speed: Floats) -> list[float]:

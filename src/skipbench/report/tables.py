@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from skipbench.report import layout
 from skipbench.report.files import write_text
 from skipbench.report.text import markdown, tex
 
-_CHUNK = 18  # rows of one LaTeX float
 _UNIT = re.compile(r", (%|ms)$")
 _PREAMBLE = r"""% needs \usepackage{booktabs,xcolor,graphicx}
 \providecommand{\sbstack}[2]{\begin{tabular}[c]{@{}#1@{}}#2\end{tabular}}
 \providecommand{\sbsmall}[1]{\\[-0.5ex]{\scriptsize #1}}
-\providecommand{\sbnote}[1]{\\[-0.7ex]{\tiny\textcolor{gray}{#1}}}
+\providecommand{\sbnote}[1]{\\[-0.5ex]{\scriptsize\textcolor{gray}{#1}}}
 """
 
 
@@ -55,11 +55,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
+    """`keys`: columns that name a row, and open each tabular of a table that is cut."""
+
     name: str
     title: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    keys: int = 1
     notes: tuple[str, ...] = ()
     provenance: str = ""
 
@@ -73,66 +76,103 @@ def write_table(table: Table, out: Path) -> list[str]:
 
 
 def to_tex(table: Table) -> str:
-    parts = _parts(table.rows)
+    """Floats of stacked tabulars: as many of both as the width and height of a page ask for."""
+    columns = [
+        layout.width_of(
+            [*_head_lines(name), *(line for row in table.rows for line in _lines(row, i))]
+        )
+        for i, name in enumerate(table.columns)
+    ]
+    bands = layout.bands(columns, table.keys)
     floats = []
+    parts = _parts(table, bands)
     for number, rows in enumerate(parts, 1):
         told = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
-        last = number == len(parts)
-        floats.append(_float(table, rows, told, table.notes if last else ()))
+        caption = table.caption if number == 1 else f"Continued: {table.title}"
+        notes = table.notes if number == len(parts) else ()
+        tabulars = [_tabular(table, rows, band) for band in bands]
+        floats.append(_float(table, tabulars, caption + told, notes))
     return f"% provenance {table.provenance}\n{_PREAMBLE}" + "\n".join(floats)
 
 
-def _parts(rows: Sequence[Row]) -> list[list[Row]]:
-    """Blocks packed into floats of a bearable length; pinned rows stand in each."""
-    pinned = [row for row in rows if row.pinned]
-    parts: list[list[Row]] = [[]]
-    free = [row for row in rows if not row.pinned]
-    for block in dict.fromkeys(row.block for row in free):
-        members = [row for row in free if row.block == block]
-        if parts[-1] and len(parts[-1]) + len(members) > _CHUNK:
-            parts.append([])
-        for row in members:
-            if len(parts[-1]) >= _CHUNK:
-                parts.append([])
-            parts[-1].append(row)
-    return [pinned + part for part in parts if part] or [pinned]
+def _parts(table: Table, bands: Sequence[Sequence[int]]) -> list[list[Row]]:
+    """Rows of each float; pinned rows open all of them."""
+    pinned = [row for row in table.rows if row.pinned]
+    free = [row for row in table.rows if not row.pinned]
+
+    def height(row: Row) -> float:
+        return sum(max(layout.height_of(_lines(row, i)) for i in band) for band in bands)
+
+    heads = [max(layout.height_of(_head_lines(table.columns[i])) for i in band) for band in bands]
+    room = layout.HEIGHT - layout.told_height(table.title, *table.notes)
+    room -= sum(head + 14 for head in heads) + sum(map(height, pinned))
+    first = room - layout.told_height(table.caption) + layout.told_height(table.title)
+    blocks = [row.block for row in free]
+    rows = layout.parts([height(row) for row in free], blocks, first, room)
+    return [pinned + [free[i] for i in part] for part in rows]
 
 
-def _float(table: Table, rows: Sequence[Row], told: str, notes: Sequence[str]) -> str:
-    head = " & ".join(map(_head_tex, table.columns))
+def _lines(row: Row, column: int) -> layout.Lines:
+    """Text and size of the lines of an entry."""
+    entry = row.entries[column]
+    under = [(text, layout.SMALL) for text in (*_small(entry), entry.note) if text]
+    return [(entry.text + entry.mark, layout.MAIN), *under]
+
+
+def _small(entry: Entry) -> list[str]:
+    """What stands under an entry, in lines no longer than a column may be wide."""
+    return textwrap.wrap(entry.small, 26)
+
+
+def _head_lines(column: str) -> layout.Lines:
+    return [(line, layout.MAIN) for line in _wrapped(column)]
+
+
+def _wrapped(column: str) -> list[str]:
+    """A head in short lines: columns are no wider than what stands in them."""
+    return textwrap.wrap(column, 9, break_long_words=False, break_on_hyphens=False)
+
+
+def _tabular(table: Table, rows: Sequence[Row], band: Sequence[int]) -> str:
+    head = " & ".join(_head_tex(table.columns[i]) for i in band)
     lines, before = [], rows[0].block if rows else ""
     for row in rows:
         if row.block != before:
             lines.append(r"\midrule")
-        first, *others = row.entries
-        made = [_entry_tex(first, "l"), *(_entry_tex(entry, "c") for entry in others)]
+        made = [_entry_tex(row.entries[i], "c" if place else "l") for place, i in enumerate(band)]
         lines.append(" & ".join(made) + r" \\")
         before = row.block
-    label = f"{table.name}{told and told.split()[1]}".replace("_", "-")
     body = "\n".join(lines)
-    under = "".join(f"\\par\\smallskip {{\\footnotesize {tex(note)}}}\n" for note in notes)
     return (
-        "\\begin{table*}[t]\n\\centering\\small\\setlength{\\tabcolsep}{2.5pt}\n"
-        f"\\caption{{{tex(table.caption + told)}}}\n\\label{{tab:{label}}}\n"
         "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
-        f"\\begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        f"{body}\n\\bottomrule\n\\end{{tabular}}}}\n{under}\\end{{table*}}\n"
+        f"\\begin{{tabular}}{{l{'c' * (len(band) - 1)}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
+        f"{body}\n\\bottomrule\n\\end{{tabular}}}}\n"
+    )
+
+
+def _float(table: Table, tabulars: Sequence[str], caption: str, notes: Sequence[str]) -> str:
+    part = caption.rpartition(" (part ")[2].split()[0] if " (part " in caption else ""
+    label = f"{table.name}{part}".replace("_", "-")
+    body = "\\par\\medskip\n".join(tabulars)
+    under = "".join(f"\\par\\smallskip {tex(note)}\n" for note in notes)
+    return (
+        "\\begin{table*}[tp]\n\\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}\n"
+        f"\\caption{{{tex(caption)}}}\n\\label{{tab:{label}}}\n"
+        f"{body}{under}\\end{{table*}}\n"
     )
 
 
 def _head_tex(column: str) -> str:
-    """A head in short lines: columns are no wider than what stands in them."""
-    lines = textwrap.wrap(column, 9, break_long_words=False, break_on_hyphens=False)
-    return "\\shortstack{" + r"\\".join(map(tex, lines)) + "}"
+    return "\\shortstack{" + r"\\".join(map(tex, _wrapped(column))) + "}"
 
 
 def _entry_tex(entry: Entry, side: str) -> str:
     main = tex(entry.text)
     main = f"\\textbf{{{main}}}" if entry.bold else main
-    main += f"$^{{{entry.mark}}}$" if entry.mark else ""
+    main += f"\\textsuperscript{{{tex(entry.mark)}}}" if entry.mark else ""
     if not entry.small and not entry.note:
         return main
-    under = f"\\sbsmall{{{tex(entry.small)}}}" if entry.small else ""
+    under = "".join(f"\\sbsmall{{{tex(line)}}}" for line in _small(entry))
     under += f"\\sbnote{{{tex(entry.note)}}}" if entry.note else ""
     return f"\\sbstack{{{side}}}{{{main}{under}}}"
 

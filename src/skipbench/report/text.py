@@ -44,6 +44,8 @@ _TEX = {
     "≤": r"$\leq$",
     "→": r"$\rightarrow$",
     "·": r"$\cdot$",
+    "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
 }
 
 
