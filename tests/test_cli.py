@@ -218,6 +218,7 @@ BAD = [
     (("skip=0.2", "method.threshold=0.5"), "one of the two"),
     (("method=replay",), "run method=ffnskip first"),
     (("method=replay", "method.cell=/no/where"), "no finished cell"),
+    (("method=replay", "method.source=results/a/nope"), "is not one of dense, earlyexit"),
     (("twin=maybe",), "twin='maybe'"),
     (("twin=find",), "no finished dense cell"),
     (("limit=0",), "limit=0"),

@@ -40,3 +40,27 @@ def test_a_ratio_that_calibration_rounds_to_nothing_skipped_nothing(cli):
 def test_a_missed_ratio_is_told(asked, executed, told):
     found = terminal.missed({"requested": asked, "unit": "ffn", "ffn": executed})
     assert bool(found) == bool(told)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_interruption_is_told_and_heads_the_table(cli, monkeypatch, after):
+    from skipbench import __main__ as entry
+    from skipbench import run
+
+    made, stopped = [], []
+    records_of = run.records_of
+
+    def stop_after(*arguments):
+        if len(made) == after:
+            entry._stop()
+        made.append(True)
+        return records_of(*arguments)
+
+    monkeypatch.setattr(run, "records_of", stop_after)
+    monkeypatch.setattr(entry, "_stopped", stopped)
+    ran = cli(*SMALL, "method=layerdrop", "limit=16", "twin=off", "batch_size=4")
+    assert ran.code == 130
+    assert ran.err.count("interrupted") == 1
+    told = f"interrupted after {4 * after} of 16 samples; the same command does what is left"
+    assert told in ran.err
+    assert ("PARTIAL, 8 of 16 samples" in ran.out) == bool(after)

@@ -30,6 +30,7 @@ Exit codes: 0 complete, 1 some sample failed (re-issue to retry), 2 bad input,
 _MANY = {"-m", "--multirun"}
 _codes: list[int] = []
 _directories: list[Path] = []
+_stopped: list[bool] = []  # whether a signal asked for an end
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         print(f"skipbench {__version__}")
         raise SystemExit(0)
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
-        signal.signal(stop, signal.default_int_handler)
+        signal.signal(stop, _stop)
     try:
         arguments = _with_experiment(arguments)
         sys.argv[1:] = _with_known_keys(arguments)
@@ -53,8 +54,12 @@ def main() -> None:
         if stop.code:
             _codes.append(2)
     except Exception as error:
-        print(f"skipbench: {_one_line(error)}", file=sys.stderr)
+        if not _stopped:  # else it is an import that was broken off
+            print(f"skipbench: {_one_line(error)}", file=sys.stderr)
         _codes.append(_code_of(error))
+    if _stopped:
+        _codes.append(130)
+        _tell_stopped()
     sweep = sys.modules.get("skipbench.sweep")  # there if the command was a sweep
     swept = sweep.finished.pop() if sweep is not None and sweep.finished else None
     if swept is not None:  # by what is on disk: its jobs may have run in other processes
@@ -64,6 +69,22 @@ def main() -> None:
         print(_directories[-1].resolve())
     sys.stdout.flush()
     raise SystemExit(max(_codes, default=0))
+
+
+def _stop(*_: object) -> None:
+    _stopped.append(True)
+    raise KeyboardInterrupt
+
+
+def _tell_stopped() -> None:
+    """How far the cell at hand got, from its files alone: whatever was being done is broken off."""
+    far = "before the first sample"
+    if _directories and (asked := _directories[-1] / "samples.jsonl").exists():
+        from skipbench.terminal import progress
+
+        far = f"after {progress(_directories[-1], len(asked.read_text().splitlines()))}"
+    told = f"skipbench: interrupted {far}; the same command does what is left"
+    print(told, file=sys.stderr, flush=True)
 
 
 def _with_experiment(arguments: list[str]) -> list[str]:
@@ -125,7 +146,9 @@ def _job(config: Any) -> int:
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)
         code = 2
     except Exception as error:
-        code = _code_of(error)
+        code = 130 if _stopped else _code_of(error)
+        if code == 130:
+            raise KeyboardInterrupt from None
         if code != 2:  # a fault of ours: where it happened is needed to mend it
             traceback.print_exc()
         print(f"skipbench: {_one_line(error)}", file=sys.stderr)

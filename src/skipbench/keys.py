@@ -46,7 +46,8 @@ def unknown(words: Sequence[str], folders: Sequence[Path]) -> Iterator[tuple[str
 
     Names of configurations that do not exist are left to Hydra, and so are Hydra's own keys.
     """
-    parts = [(word, match) for word in words if (match := _WORD.fullmatch(word))]
+    matches = [(word, _WORD.fullmatch(word)) for word in words]
+    parts = [(word, m) for word, m in matches if m and (m[3] is not None or m[1] == "~")]
     known = _known({m[2]: m[3] for _, m in parts if m[3] is not None}, folders)
     for word, match in parts:
         group, dot, name = match[2].partition(".")

@@ -55,6 +55,8 @@ def run(setup: Setup) -> tuple[int, Path]:
         if setup.source is not None:
             ours.policy = _with_maps(setup.policy, setup.source, samples)
         return _run(setup, samples, ours, twin, floor), ours.cell.directory
+    except KeyboardInterrupt:  # before the first batch, or while scoring: the files say how far
+        return INTERRUPTED, ours.cell.directory
     except Exception as error:
         ours.cell.note_failure(error)
         raise
@@ -100,7 +102,8 @@ def _run(
         except KeyboardInterrupt:
             code = INTERRUPTED
         for side in left:
-            code = max(code, _finish(setup, side, ours, twin))
+            if code != INTERRUPTED or side.cell.records():
+                code = max(code, _finish(setup, side, ours, twin))
         if floor is not None:
             note_floor(ours.cell, floor.cell)
     finally:

@@ -219,8 +219,10 @@ def _source(setup: Setup, policy: FromCell) -> Setup:
     """The setup of the cell that a replay takes its maps from: method `source` as its YAML has it."""
     path = conf_dir() / "method" / f"{policy.source}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise BadInput(f"method.source={policy.source!r} is not one of {known}")
+        known = ", ".join(sorted(p.stem for p in (conf_dir() / "method").glob("*.yaml")))
+        raise BadInput(
+            f"method.source={policy.source!r} is not one of {known}; a folder goes to method.cell"
+        )
     config = yaml.safe_load(path.read_text())
     original = _build(dict(config), "method.source")
     skip = config["skip"] if setup.skip is None else setup.skip
