@@ -71,7 +71,9 @@ def test_the_command_refuses_before_anything_runs(cli, tmp_path):
 
 
 def test_dense_ignores_a_ratio(cli):
-    told = [cli("method=dense", "limit=8", "dry_run=true", *more).out for more in ((), ("skip=0.2",))]
+    told = [
+        cli("method=dense", "limit=8", "dry_run=true", *more).out for more in ((), ("skip=0.2",))
+    ]
     assert told[0] == told[1] != ""
 
 
