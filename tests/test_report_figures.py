@@ -88,7 +88,7 @@ def test_transitions_tell_n_and_cut_no_name(warmed, tmp_path):
     rows = len({r["fingerprint"] for r in drawn.records})
     assert [f"n = {n // rows}" in t for n, t in zip(totals, titles, strict=True)] == [True, True]
     assert len(drawn.records) == rows * len(OUTCOMES) ** 2
-    save(drawn.figure, tmp_path, "drawn")
+    save(drawn.figure, tmp_path, "drawn", "0")
     boxes = [axes.title.get_window_extent() for axes in drawn.figure.axes]
     assert boxes[0].x1 < boxes[1].x0
     names = drawn.figure.axes[0].get_yticklabels()

@@ -164,7 +164,7 @@ def views(results: Path) -> list[View]:
 
     Raises BadInput where there is no cell, or a file of one cannot be read.
     """
-    named = [(cell, _model(cell), cell.title.replace(" ", "_")) for cell in cells_of(results)]
+    named = [(cell, _model(cell), _task(cell)) for cell in cells_of(results)]
     times = Counter((model, task) for _, model, task in named)
     made = []
     for cell, model, task in named:
@@ -176,6 +176,11 @@ def views(results: Path) -> list[View]:
             print(f"skipbench.export: {told}", file=sys.stderr)
         made.append(View(cell=cell, model=model, task=task))
     return made
+
+
+def _task(cell: CellData) -> str:
+    """`factoid_short`: task, form and data; how the run was set is told elsewhere."""
+    return cell.title.removesuffix(f" {cell.setting}").replace(" ", "_")
 
 
 def _model(cell: CellData) -> str:
