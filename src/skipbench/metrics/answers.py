@@ -4,6 +4,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 Outcome = Literal["correct", "collapsed", "wrong_entity", "abstained", "off_format"]
@@ -24,6 +25,7 @@ _ABSTAINED = re.compile(
 )
 
 
+@lru_cache(maxsize=1 << 16)  # the same names of the world are looked for in every reply
 def normalise(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces (as SQuAD and TriviaQA score)."""
     text = unicodedata.normalize("NFKC", text).lower().translate(_PUNCTUATION)
