@@ -53,26 +53,42 @@ def _list(results: Path, console: Console) -> None:
             console.print(table)
     cells = sorted(results.glob("*/*/*/*/run.json"))
     table = Table(title=f"cells in {results}", title_justify="left", box=None)
-    for column in ("task", "model", "method", "fingerprint", "status", "n", "accuracy"):
+    for column in ("task", "model", "method", "fingerprint", "asked", "executed", *_OUTCOME):
         table.add_column(column)
     for path in cells:
         table.add_row(*path.parts[-5:-1], *_status(path.parent))
     console.print(table if cells else f"no cells in {results}")
 
 
-def _status(cell: Path) -> tuple[str, str, str]:
-    """Status, n and strict accuracy; 'started' where there is no summary yet, or why it failed."""
-    failed = cell / "failed.json"
-    if failed.exists():
-        return f"failed: {read_json(failed).get('reason', '')}", "", ""
-    if not (cell / "summary.json").exists():
-        return "started", "", ""
+_OUTCOME = ("status", "n", "accuracy")
+
+
+def _status(cell: Path) -> tuple[str, ...]:
+    """What was asked and executed, in the method's own unit; status, n and strict accuracy.
+
+    'started' where there is no summary yet, or why it failed.
+    """
     try:
+        if (cell / "failed.json").exists():
+            reason = read_json(cell / "failed.json").get("reason", "")
+            return "", "", f"failed: {reason}", "", ""
+        if not (cell / "summary.json").exists():
+            return "", "", "started", "", ""
         summary = read_json(cell / "summary.json")
+        skip = summary["skip"]
+        asked, unit = skip["requested"], skip.get("unit")
+        done = f"{unit} {skip[unit]:.3f}" if unit in skip else ""
         accuracy = summary["metrics"].get("accuracy", {}).get("value")
-        return summary["status"], str(summary["n"]), "" if accuracy is None else f"{accuracy:.3f}"
-    except (BadInput, KeyError):
-        return "unreadable", "", ""
+        told = "" if accuracy is None else f"{accuracy:.3f}"
+        return (
+            "" if asked is None else f"{asked:g}",
+            done,
+            summary["status"],
+            str(summary["n"]),
+            told,
+        )
+    except (BadInput, KeyError, TypeError, AttributeError, ValueError):
+        return "", "", "unreadable", "", ""
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def show(cell: Path, wrong: bool, most: int, console: Console) -> None:
     dense = latest_records(twin / "records.jsonl")
     outcomes = _outcomes(cell)
     questions = {s["sample_id"]: s for s in read_lines(cell / "samples.jsonl")}
+    skip = summary["skip"]
+    asked = "" if skip["requested"] is None else f", asked {skip.get('unit')} {skip['requested']:g}"
+    done = " ".join(f"{key} {skip[key]:.3f}" for key in ("ffn", "attn"))
+    name = f"{summary['task']} · {summary['model']} · {summary['method']}"
+    console.print(f"{name}{asked}, executed skip {done}, {summary['status']}; {cell}")
     shown = 0
     for sample_id, record in latest_records(cell / "records.jsonl").items():
         if wrong and outcomes.get(sample_id) == "correct":
