@@ -23,9 +23,11 @@ from skipbench.report.cells import cells_of, provenance_of
 from skipbench.report.figures import FIGURES
 from skipbench.report.frame import read_scores
 from skipbench.report.groups import groups_of
+from skipbench.report.numbers import macros
 from skipbench.report.pack import pack
 from skipbench.report.pareto import p_front, points_of
 from skipbench.report.scan import onset_of, scan_of, unpack
+from skipbench.report.tables import Entry, Number, Row, Table
 from skipbench.report.text import letters, markdown, shown, slug, tex
 
 MAIN = "table_main_factoid_short_forced_length_tiny_n24"
@@ -318,9 +320,43 @@ def test_macros_are_letters_and_unique(report):
     lines = text.strip().split("\n")[1:]
     assert all(a.startswith("% ") and " = " in a for a in lines[::2])
     row = row_of(report, "ffnskip")
-    name = letters(f"sb {MAIN.removeprefix('table_main_')} {row['fingerprint']} accuracy value")
+    stem = "sbFactoidShortForcedLengthTinyNTwoFourFfnskipAtTwoFive"
     printed = f"{100 * float(row['accuracy']):.1f}"
-    assert f"\\newcommand{{\\s{name[1:]}}}{{{printed}}}" in text
+    assert f"\\newcommand{{\\{stem}Accuracy}}{{{printed}}}" in text
+    skipped = f"{100 * float(row['FFN skipped']):.1f}"
+    for kind in ("Speed", "Transitions", "Collapse", "Judge"):
+        place = stem.replace("sbFactoid", f"sb{kind}Factoid")
+        assert f"\\newcommand{{\\{place}" in text, kind
+    assert f"\\newcommand{{\\{place}FFNSkipped}}{{{skipped}}}" in text
+    speed = float(
+        next(
+            r
+            for r in rows_of(report, MAIN.replace("main", "speed"))
+            if r["fingerprint"] == row["fingerprint"]
+        )["speed-up low"]
+    )
+    place = stem.replace("sbFactoid", "sbSpeedFactoid")
+    assert f"\\newcommand{{\\{place}SpeedUpLow}}{{{speed:.2f}}}" in text
+
+
+def test_names_of_macros_never_meet():
+    assert letters("n24 at 2.5 low") == "NTwoFourAtTwoPointFiveLow"
+    assert letters("at 25") != letters("at 2.5")
+    rows = [
+        Row(
+            entries=(Entry(text="ffnskip"), Entry(text="", numbers=(Number("value", i, f"{i}"),))),
+            facts={"asked": asked, "fingerprint": name},
+        )
+        for i, (asked, name) in enumerate([(0.25, "a0"), (0.25, "a1"), (0.025, "a2")])
+    ]
+    columns = ("method", "speed-up")
+    table = Table(name="table_speed_x", title="", caption="", columns=columns, rows=tuple(rows))
+    found = re.findall(r"newcommand\{\\(\w+)\}\{(\d)\}", macros([table], "p"))
+    assert found == [
+        ("sbSpeedXFfnskipAtTwoFiveSpeedUpAq", "0"),
+        ("sbSpeedXFfnskipAtTwoFiveSpeedUpAr", "1"),
+        ("sbSpeedXFfnskipAtTwoPointFiveSpeedUp", "2"),
+    ]
 
 
 def test_latex_and_markdown_are_escaped():

@@ -44,19 +44,20 @@ def _make(cells: Sequence[CellData], results: Path, out: Path, provenance: str) 
     write_frame(cells, provenance, out, reads)
     index: list[Json] = [{"file": n, "what": w, "provenance": provenance} for n, w in DATA.items()]
     groups = groups_of(cells, results)
-    main = []
+    tables: list[Table] = []
     for group in groups:
         points, without = points_of(group, reads)
-        main.append(comparison(group, provenance))
-        tables = [main[-1], speed_table(group, points, provenance)]
-        for table in (*tables, *details(group, reads, provenance)):
+        made = [comparison(group, provenance), speed_table(group, points, provenance)]
+        made += details(group, reads, provenance)
+        for table in made:
             index += _told(table, out)
+        tables += made
         source = Source(group=group, reads=reads, points=points, without=without)
         index += draw_all(source, out, provenance)
     index += _beside_paper(groups, out, provenance)
     failures = failures_of(results)
     index += _without_results(failures, out, provenance)
-    write_text(out / "numbers.tex", macros(main, provenance))
+    write_text(out / "numbers.tex", macros(tables, provenance))
     shown = [Shown.of(entry, out) for entry in index if _png(entry)]
     write_page(cells, shown, out, provenance, failures)
     index.append({"file": PAGE, "what": "all cells and samples", "provenance": provenance})

@@ -104,8 +104,13 @@ def slug(*parts: str) -> str:
     return f"{made[:60]}_{hashlib.sha256(plain.encode()).hexdigest()[:4]}" if lost else made
 
 
+_SPELLED = "Zero One Two Three Four Five Six Seven Eight Nine".split()
+
+
 def letters(text: str) -> str:
-    """A name of letters only, as LaTeX wants of a macro: digits become the letters q to z."""
-    words = re.findall(r"[A-Za-z0-9]+", text)
-    joined = "".join(word[:1].upper() + word[1:] for word in words)
-    return joined.translate(str.maketrans("0123456789", "qrstuvwxyz"))
+    """A name of letters only, as LaTeX wants of a macro: digits and their points are spelled."""
+    text = re.sub(r"(?<=\d)\.(?=\d)", " point ", text)
+    words = re.findall(r"[A-Za-z]+|[0-9]", text)
+    return "".join(
+        _SPELLED[int(word)] if word.isdigit() else word[:1].upper() + word[1:] for word in words
+    )
