@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,8 @@ def test_commands(document, tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-3000:]
+    for text in blocks(document, "latex") if shutil.which("pdflatex") else ():
+        (tmp_path / "paper.tex").write_text(text)
+        code = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        made = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+        assert made.returncode == 0, made.stdout[-2000:]

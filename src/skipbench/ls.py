@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from skipbench.paths import conf_dir
 from skipbench.records import BadInput, read_json
 
+_FACTS = ("status", "asked", "executed", "n", "accuracy")
 GROUPS = ("task", "model", "method", "judge", "decode", "experiment")
 
 
@@ -51,44 +53,38 @@ def _list(results: Path, console: Console) -> None:
                 first = path.read_text().split("\n", 1)[0].removeprefix("# ")
                 table.add_row(path.stem, first)
             console.print(table)
-    cells = sorted(results.glob("*/*/*/*/run.json"))
+    marks = [p for name in ("run", "failed") for p in results.glob(f"*/*/*/*/{name}.json")]
+    cells = sorted({path.parent for path in marks})
     table = Table(title=f"cells in {results}", title_justify="left", box=None)
-    for column in ("task", "model", "method", "fingerprint", "asked", "executed", *_OUTCOME):
+    for column in ("task", "model", "method", "fingerprint", *_FACTS):
         table.add_column(column)
     for path in cells:
-        table.add_row(*path.parts[-5:-1], *_status(path.parent))
+        table.add_row(*path.parts[-4:], *map(escape, _status(path)))
     console.print(table if cells else f"no cells in {results}")
 
 
-_OUTCOME = ("status", "n", "accuracy")
-
-
 def _status(cell: Path) -> tuple[str, ...]:
-    """What was asked and executed, in the method's own unit; status, n and strict accuracy.
-
-    'started' where there is no summary yet, or why it failed.
-    """
+    """What `_FACTS` names; 'started' where there is no summary yet, or why it failed. A file that
+    is torn or of another form is 'unreadable', and the others are listed all the same."""
     try:
-        if (cell / "failed.json").exists():
-            reason = read_json(cell / "failed.json").get("reason", "")
-            return "", "", f"failed: {reason}", "", ""
+        failed, manifest = cell / "failed.json", cell / "run.json"
+        asked = _ratio(read_json(manifest).get("skip_requested")) if manifest.exists() else ""
+        if failed.exists():
+            return f"failed: {read_json(failed).get('reason', '')}", asked, "", "", ""
         if not (cell / "summary.json").exists():
-            return "", "", "started", "", ""
+            return "started", asked, "", "", ""
         summary = read_json(cell / "summary.json")
-        skip = summary["skip"]
-        asked, unit = skip["requested"], skip.get("unit")
-        done = f"{unit} {skip[unit]:.3f}" if unit in skip else ""
         accuracy = summary["metrics"].get("accuracy", {}).get("value")
+        dense = summary["method"] == "dense"
+        executed = None if dense else summary["skip"].get(summary["skip"]["unit"])
         told = "" if accuracy is None else f"{accuracy:.3f}"
-        return (
-            "" if asked is None else f"{asked:g}",
-            done,
-            summary["status"],
-            str(summary["n"]),
-            told,
-        )
-    except (BadInput, KeyError, TypeError, AttributeError, ValueError):
-        return "", "", "unreadable", "", ""
+        return str(summary["status"]), asked, _ratio(executed), str(summary["n"]), told
+    except (BadInput, KeyError, AttributeError, TypeError, ValueError):
+        return "unreadable", "", "", "", ""
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -38,11 +38,7 @@ def show(cell: Path, wrong: bool, most: int, console: Console) -> None:
     dense = latest_records(twin / "records.jsonl")
     outcomes = _outcomes(cell)
     questions = {s["sample_id"]: s for s in read_lines(cell / "samples.jsonl")}
-    skip = summary["skip"]
-    asked = "" if skip["requested"] is None else f", asked {skip.get('unit')} {skip['requested']:g}"
-    done = " ".join(f"{key} {skip[key]:.3f}" for key in ("ffn", "attn"))
-    name = f"{summary['task']} · {summary['model']} · {summary['method']}"
-    console.print(f"{name}{asked}, executed skip {done}, {summary['status']}; {cell}")
+    console.print(Text(_head(cell, summary), style="bold"))
     shown = 0
     for sample_id, record in latest_records(cell / "records.jsonl").items():
         if wrong and outcomes.get(sample_id) == "correct":
@@ -52,6 +48,21 @@ def show(cell: Path, wrong: bool, most: int, console: Console) -> None:
         shown += 1
         _print(console, sample_id, record, dense.get(sample_id), outcomes, questions.get(sample_id))
     console.print(f"{shown} of {summary['n']} samples shown")
+
+
+def _head(cell: Path, summary: dict[str, Any]) -> str:
+    """Which cell this is, what it was asked, what it executed, and of how many samples."""
+    try:
+        skip = summary["skip"]
+        asked, made = skip["requested"], skip.get(skip["unit"])
+        ratios = [
+            f"{told} {value:.3g}"
+            for told, value in (("asked", asked), ("executed", made))
+            if value is not None and summary["method"] != "dense"
+        ]
+        return ", ".join([f"{cell}: {summary['method']}", *ratios, f"n {summary['n']}"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{cell / 'summary.json'} is no summary of a cell ({error!r})") from None
 
 
 def _outcomes(cell: Path) -> dict[str, str]:

@@ -65,8 +65,13 @@ class View:
     @cached_property
     def records(self) -> dict[str, Json]:
         """sample_id -> its last record, failed ones included."""
-        lines = lines_with(self.cell.directory / "records.jsonl", *_RECORD)
-        return {record["sample_id"]: record for record in lines}
+        path = self.cell.directory / "records.jsonl"
+        found = {line["sample_id"]: line for line in lines_with(path, "sample_id", "error")}
+        for record in found.values():
+            missing = [key for key in _RECORD if record["error"] is None and key not in record]
+            if missing:
+                raise BadInput(f"{path}: {record['sample_id']!r} has no {missing[0]!r}")
+        return found
 
     @cached_property
     def scores(self) -> dict[str, dict[str, float | None]]:
@@ -164,7 +169,8 @@ def views(results: Path) -> list[View]:
 
     Raises BadInput where there is no cell, or a file of one cannot be read.
     """
-    named = [(cell, _model(cell), _task(cell)) for cell in cells_of(results)]
+    cells = sorted(cells_of(results), key=_order)
+    named = [(cell, _model(cell), _task(cell)) for cell in cells]
     times = Counter((model, task) for _, model, task in named)
     made = []
     for cell, model, task in named:
@@ -179,8 +185,14 @@ def views(results: Path) -> list[View]:
 
 
 def _task(cell: CellData) -> str:
-    """`factoid_short`: task, form and data; how the run was set is told elsewhere."""
-    return cell.title.removesuffix(f" {cell.setting}").replace(" ", "_")
+    """Task and form; how a run was set is told with the model's arguments."""
+    return cell.title.removesuffix(cell.setting).strip().replace(" ", "_")
+
+
+def _order(cell: CellData) -> tuple[object, ...]:
+    """By task, model and data, dense first; then as a report has them."""
+    summary = cell.summary
+    return _task(cell), summary["model"], cell.key[3], summary["method"] != "dense"
 
 
 def _model(cell: CellData) -> str:
