@@ -229,23 +229,31 @@ class Slurm:
         self.ask("scancel", "--signal=USR2", job.name)
 
     def wake(self, job: SimpleNamespace) -> None:
-        """A job that was queued again waits for two minutes; not here."""
+        """A job that was queued again waits for two minutes; not here. But what is left of its first
+        run must be gone: it would be taken for the end of the second."""
         until(lambda: self.state(job) == "PENDING", f"{job.name} to be queued again")
+        until(lambda: not list(processes_of(job)), f"the first run of {job.name} to be gone")
         self.ask("scontrol", "update", f"jobid={job.name}", "StartTime=now")
 
     def lose_node(self, job: SimpleNamespace) -> None:
         """Kill the daemon of the node that a job runs on, and everything of the job."""
         pid = (self.directory / "run" / f"slurmd.{job.node}.pid").read_text()
         os.kill(int(pid), signal.SIGKILL)
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                name = (process / "cmdline").read_bytes()
-                environment = (process / "environ").read_bytes().split(b"\0")
-            except OSError:  # it has ended
-                continue
-            step = name.startswith(f"slurmstepd: [{job.raw}.".encode())
-            if step or f"SLURM_JOB_ID={job.raw}".encode() in environment:
-                os.kill(int(process.name), signal.SIGKILL)
+        for process in processes_of(job):
+            os.kill(process, signal.SIGKILL)
+
+
+def processes_of(job: SimpleNamespace) -> Iterator[int]:
+    """A job's processes, and the ones of Slurm that watch over its steps."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        step = name.startswith(f"slurmstepd: [{job.raw}.".encode())
+        if step or f"SLURM_JOB_ID={job.raw}".encode() in environment:
+            yield int(process.name)
 
 
 @pytest.fixture(scope="module")
