@@ -102,6 +102,7 @@ def test_every_method_runs_and_skips(cli, method):
     assert summary["metrics"]["accuracy"]["n"] == 8
 
 
+@pytest.mark.slow
 def test_replays_take_their_maps_from_a_cell(cli):
     args = ("task=factoid", "limit=12")
     source = cell_of(cli(*args, "method=ffnskip"))

@@ -137,6 +137,7 @@ def check_under_faults(count, tmp_path, rare_too):
         server.close()
 
 
+@pytest.mark.slow
 def test_mixed_faults_give_no_wrong_score_and_lose_nothing(key, tmp_path):
     check_under_faults(120, tmp_path, rare_too=False)
 

@@ -40,6 +40,7 @@ def preset(monkeypatch, tmp_path):
         monkeypatch.setattr(f"skipbench.{module}.conf_dir", lambda: conf)
 
 
+@pytest.mark.slow
 def test_an_experiment_is_one_command(cli, preset, tmp_path):
     assert "3 cells" in cli("+experiment=little", "dry_run=true").out
     ran = cli("experiment=little")
